@@ -1,0 +1,1 @@
+"""``fairtime``: one module per theme; heavy imports inside commands."""

@@ -1,0 +1,299 @@
+"""The messages on the wire (DESIGN §9).
+
+A frame is a 4-byte big-endian length and that many bytes of JSON, at most ``MAX_FRAME``.  The client sends ``Call`` and
+gets exactly one ``Reply`` or ``Failure`` with the same ``id``; after ``Subscribe`` it also gets ``Event`` frames.  Every
+request is a struct of its own with a tag: the decoder refuses anything else, unknown fields included.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from agent.model.grant import Grant, GrantKind, Request
+from agent.model.verdict import Notify, Verdict
+
+VERSION = 1
+MAX_FRAME = 64 * 1024
+MAX_CONNECTIONS = 32
+TIMEOUT = 10.0
+"""Seconds for a whole frame to arrive or leave."""
+
+ShortText = Annotated[str, Meta(max_length=500)]
+Ident = Annotated[str, Meta(min_length=1, max_length=256)]
+Seconds = Annotated[int, Meta(ge=-86_400, le=86_400)]
+
+
+class _Wire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Hello(_Wire, tag="hello"):
+    """First call of every connection."""
+
+    version: int = VERSION
+
+
+class GetStatus(_Wire, tag="status"):
+    """The state of one child (a child account: always its own), or of all (guardian)."""
+
+    child: Ident | None = None
+
+
+class GetWeek(_Wire, tag="week"):
+    """Summary of the week that holds ``day`` (ISO date; default: this week) as JSON."""
+
+    child: Ident | None = None
+    day: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    form: Literal["json", "html", "text"] = "json"
+
+
+class GetAgreement(_Wire, tag="agreement"):
+    """The policy in plain language."""
+
+    child: Ident | None = None
+
+
+class GetRecorded(_Wire, tag="recorded"):
+    """Everything recorded about a child, row by row, newest first."""
+
+    child: Ident | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 200
+
+
+class GetWhy(_Wire, tag="why"):
+    """What would be decided about a program (path, catalogue id or file name) or a site now, and by which rule."""
+
+    subject: Annotated[str, Meta(min_length=1, max_length=4096)]
+    child: Ident | None = None
+
+
+class GetDoctor(_Wire, tag="doctor"):
+    """State of protection of this PC."""
+
+
+class GetAudit(_Wire, tag="audit"):
+    """The newest entries of the audit, and whether its chain holds."""
+
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class ListRequests(_Wire, tag="requests"):
+    """Open and recent requests: a child's own, or all (guardian)."""
+
+    child: Ident | None = None
+
+
+class Ask(_Wire, tag="ask"):
+    """A child asks for time, a program or a site, or comments on a rule."""
+
+    kind: Literal["time", "program", "site", "comment"]
+    seconds: Seconds = 0
+    subject: ShortText = ""
+    text: ShortText = ""
+
+
+class SetGoal(_Wire, tag="goal"):
+    """A child's own, stricter daily goal; 0 removes it."""
+
+    seconds: Annotated[int, Meta(ge=0, le=86_400)]
+
+
+class Subscribe(_Wire, tag="subscribe"):
+    """Send ``Event`` frames from now on: each new state and each notice of this peer's child (guardian: of all)."""
+
+
+class Prove(_Wire, tag="prove"):
+    """Open the guardian's rights for this connection with a PIN, or with the paper rescue code."""
+
+    pin: Annotated[str, Meta(min_length=1, max_length=128)]
+    rescue: bool = False
+
+
+class Give(_Wire, tag="give"):
+    """A guardian's grant: time (more or fewer), a program or site for a while, a pause, or a lock."""
+
+    child: Ident
+    kind: GrantKind
+    seconds: Seconds = 0
+    """``time``: how much; otherwise: for how long."""
+    subject: ShortText = ""
+    note: ShortText = ""
+
+
+class Release(_Wire, tag="release"):
+    """End a lock, a pause or a permission before its time."""
+
+    grant: Ident
+
+
+class Answer(_Wire, tag="answer"):
+    """Grant or refuse a child's request."""
+
+    request: Ident
+    granted: bool
+    seconds: Seconds | None = None
+    reply: ShortText = ""
+
+
+class SetPin(_Wire, tag="set-pin"):
+    """Change the PIN; needs open rights."""
+
+    pin: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class AcceptClock(_Wire, tag="accept-clock"):
+    """A guardian confirms that the PC's clock is right now."""
+
+
+class Install(_Wire, tag="install"):
+    """Put a signed policy (and, for a change of guardians, its root) in force.  Base64 of the exact file bytes.
+
+    Needs no PIN: the signatures are the authority.  Large policies come in the file named by ``fairtime policy install``.
+    """
+
+    policy: Annotated[str, Meta(max_length=60_000)]
+
+
+class DeleteHistory(_Wire, tag="delete-history"):
+    """Forget a child's ledger up to a day (the audit says that it happened)."""
+
+    child: Ident
+    until: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+Body = (
+    Hello
+    | GetStatus
+    | GetWeek
+    | GetAgreement
+    | GetRecorded
+    | GetWhy
+    | GetDoctor
+    | GetAudit
+    | ListRequests
+    | Ask
+    | SetGoal
+    | Subscribe
+    | Prove
+    | Give
+    | Release
+    | Answer
+    | SetPin
+    | AcceptClock
+    | Install
+    | DeleteHistory
+)
+
+
+class Call(_Wire):
+    id: Annotated[int, Meta(ge=0, le=2**53)]
+    body: Body
+
+
+# ---- answers -------------------------------------------------------------------------------------------------------
+
+
+class ProgramUse(Struct, frozen=True, kw_only=True):
+    """A program's use today; seconds."""
+
+    program: str
+    title: str
+    seconds: int
+    left: int | None = None
+    counts: bool = True
+
+
+class ChildState(Struct, frozen=True, kw_only=True):
+    """All that a face shows of a child; also ``fairtime status --json``.  Seconds, except inside ``verdict`` (ms)."""
+
+    child: str
+    verdict: Verdict
+    seconds_left: int | None
+    sentence: str
+    """Time left and why, in one sentence."""
+    budget_today: int | None = None
+    programs: tuple[ProgramUse, ...] = ()
+    allowed: tuple[str, ...] = ()
+    goal: int | None = None
+    requests: tuple[Request, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+
+class Status(Struct, frozen=True, kw_only=True, tag="status"):
+    """``role`` is what this peer is here; ``protection`` is one of ``protected``, ``partly protected``, ``not protected``
+    with its reasons in ``notes``; ``policy`` is ``in force``, ``expired``, ``last known good`` or ``none``."""
+
+    role: Literal["child", "guardian", "administrator", "nobody"]
+    protection: str
+    policy: str
+    notes: tuple[str, ...] = ()
+    children: tuple[ChildState, ...] = ()
+    recording: bool = True
+
+
+class Welcome(Struct, frozen=True, kw_only=True, tag="welcome"):
+    version: int
+    role: str
+    child: str | None = None
+    product: str = "fairtime"
+
+
+class Text(Struct, frozen=True, kw_only=True, tag="text"):
+    """A document: agreement, summary, explanation."""
+
+    text: str
+    form: str = "text"
+
+
+class Document(Struct, frozen=True, kw_only=True, tag="document"):
+    """A JSON document, already encoded."""
+
+    value: msgspec.Raw
+
+
+class Requests(Struct, frozen=True, kw_only=True, tag="requests"):
+    requests: tuple[Request, ...]
+
+
+class Rights(Struct, frozen=True, kw_only=True, tag="rights"):
+    """Rights are open for ``seconds`` on this connection."""
+
+    seconds: int
+
+
+class Done(Struct, frozen=True, kw_only=True, tag="done"):
+    """It was done; ``sentence`` says what, ``id`` names what was made (a grant, a request)."""
+
+    sentence: str
+    id: str = ""
+
+
+Result = Status | Welcome | Text | Document | Requests | Rights | Done
+
+
+class Reply(Struct, frozen=True, kw_only=True, tag="reply"):
+    id: int
+    result: Result
+
+
+class Failure(Struct, frozen=True, kw_only=True, tag="failure"):
+    """The call was refused or failed; ``code`` is that of ``agent.errors``, ``retry_after`` in seconds (PIN backoff)."""
+
+    id: int
+    code: str
+    title: str
+    advice: str = ""
+    retry_after: int | None = None
+
+
+class Event(Struct, frozen=True, kw_only=True, tag="event"):
+    """Pushed after ``Subscribe``: a new state, or a notice to show."""
+
+    status: Status | None = None
+    notice: Notify | None = None
+
+
+Message = Reply | Failure | Event

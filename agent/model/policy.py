@@ -1,0 +1,205 @@
+"""The policy as a guardian writes it: ``family.toml``, and the same shape as the signed payload.
+
+Durations are strings such as ``"1h30m"``, ``"45m"``, ``"60s"``; hours of the day are ``"HH:MM-HH:MM"`` (``24:00`` ends a
+day; an end before its start runs over midnight).  Days are keys: ``mon`` … ``sun``, ``schooldays`` (mon–fri),
+``weekend`` (sat, sun), ``all``; the most specific key wins (day, then schooldays/weekend, then all).
+
+``Limits`` is a layer: a field that is absent (``None``) is taken from the layer below: profile in force → child → preset.
+``core.family`` merges and checks; ``core.rules`` compiles this into numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+FORMAT = 1
+PAYLOAD_TYPE = "application/vnd.fairtime.policy+json;version=1"
+
+Duration = Annotated[str, Meta(pattern=r"^(?=.)(\d{1,4}h)?(\d{1,5}m)?(\d{1,6}s)?$", description='such as "1h30m"')]
+Hours = Annotated[str, Meta(pattern=r"^\d{2}:\d{2}-\d{2}:\d{2}$", description='such as "15:00-18:30"')]
+TimeOfDay = Annotated[str, Meta(pattern=r"^\d{2}:\d{2}$", description='such as "03:00"')]
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+AccountName = Annotated[str, Meta(min_length=1, max_length=256, description="an account of the operating system")]
+Date = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun", "schooldays", "weekend", "all"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Preset = Literal["early", "junior", "preteen", "teen", "older"]
+Action = Literal["allow", "inform", "warn", "ask", "block"]
+Ending = Literal["lock", "logout", "freeze"]
+ByDay = dict[Day, Duration]
+HoursByDay = dict[Day, list[Hours]]
+
+
+class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Unknown keys are errors: a misspelt limit must not be a missing one."""
+
+
+class ProgramRule(_Closed):
+    """What one program, or one group of them, may do.  Exactly one identity field is given.
+
+    Precedence is by identity, most specific first: sha256, signer, package, path, group; ``program`` (a catalogue id)
+    stands for the packages, signers and paths that the catalogue knows.  ``name`` (a bare file name) may warn, ask, block
+    or limit, never allow: anything can be renamed.
+    """
+
+    id: Name | None = None
+    program: Name | None = None
+    group: Name | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    signer: Name | None = None
+    package: Name | None = None
+    path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    name: Name | None = None
+    action: Action = "allow"
+    budget: ByDay | None = None
+    week: Duration | None = None
+    hours: HoursByDay | None = None
+    counts: bool | None = None
+    """False: time in this program does not count (learning); True: counts under ``count = "listed"``."""
+    reason: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class SiteRules(_Closed):
+    """Which hosts a child may visit.  A host covers its sub-hosts; help lines are always allowed."""
+
+    mode: Literal["allow-list", "block-list", "ask"] = "block-list"
+    allow: list[Name] = []
+    block: list[Name] = []
+    safe_search: bool = True
+
+
+class Break(_Closed):
+    """After ``after`` of use without a rest, ``rest`` away from the screen."""
+
+    after: Duration
+    rest: Duration
+
+
+class Limits(_Closed):
+    """A layer of limits; ``None`` means: as the layer below says.  An empty dict means: no such limit."""
+
+    windows: HoursByDay | None = None
+    free: HoursByDay | None = None
+    """Hours in which use is allowed and does not count."""
+    budget: ByDay | None = None
+    week: Duration | None = None
+    month: Duration | None = None
+    save_up_to: Duration | None = None
+    """Unused minutes of a day carry over to the next, at most this much."""
+    breaks: Break | None = None
+    count: Literal["all", "listed"] | None = None
+    mode: Literal["inform", "warn", "block"] | None = None
+    """What happens at time-up: only tell, tell again and again, or end the session."""
+    ending: Ending | None = None
+    notices: list[Duration] | None = None
+    grace: Duration | None = None
+    grant_ceiling: Duration | None = None
+    """The most extra time that grants may add on one day."""
+    unknown_programs: Action | None = None
+    programs: list[ProgramRule] | None = None
+    sites: SiteRules | None = None
+
+
+class Child(_Closed):
+    name: Name
+    accounts: Annotated[list[AccountName], Meta(min_length=1, max_length=8)]
+    preset: Preset
+    limits: Limits = Limits()
+    summary_detail: Literal["programs", "groups", "totals"] | None = None
+    """What the summary shows, for guardian and child alike; the preset's choice when absent."""
+
+
+class Guardian(_Closed):
+    name: Name
+    account: AccountName
+
+
+class Exception_(_Closed, rename={"from_": "from"}):
+    """A profile in force on a date or a run of dates (both included), for one child or for all."""
+
+    from_: Date
+    to: Date | None = None
+    profile: Name
+    child: Name | None = None
+
+
+class Summary(_Closed):
+    day: Weekday = "sunday"
+    time: TimeOfDay = "18:00"
+
+
+class Family(_Closed):
+    """The whole of ``family.toml``."""
+
+    format: Literal[1]
+    zone: Name
+    """IANA name, for example ``Europe/Lisbon``; dates and hours are reckoned here, never in the PC's zone."""
+    reset: TimeOfDay = "03:00"
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")] = "en"
+    guardians: Annotated[list[Guardian], Meta(min_length=1, max_length=8)]
+    children: Annotated[list[Child], Meta(min_length=1, max_length=16)]
+    groups: dict[Name, list[Name]] = {}
+    """Own groups: a name and the catalogue ids, catalogue groups or program names in it."""
+    profiles: dict[Name, Limits] = {}
+    exceptions: list[Exception_] = []
+    summary: Summary = Summary()
+    retention_weeks: Annotated[int, Meta(ge=1, le=104)] = 8
+
+
+class Policy(_Closed):
+    """The signed payload: a family with its presets filled in, and what makes it this one and no other."""
+
+    schema: Literal["fairtime-policy/1"] = "fairtime-policy/1"
+    policy_id: Name
+    version: Annotated[int, Meta(ge=1, le=2**53)]
+    devices: list[Name] = []
+    """Machines it is for; empty: any that trusts its keys."""
+    issued: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+    not_before: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")] | None = None
+    expires: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")] | None = None
+    prev_sha256: str | None = None
+    family: Family
+    catalogue: dict[Name, list[CatalogueEntry]] = {}
+    """The catalogue entries that the rules name, so that a signed policy means the same on every machine."""
+
+
+class CatalogueEntry(_Closed):
+    """One well-known desktop program: who it is on each system."""
+
+    id: Name
+    name: Name
+    group: Literal["browsers", "games", "chat", "video", "music", "school", "creation", "system"]
+    linux: LinuxIdentity | None = None
+    windows: WindowsIdentity | None = None
+    macos: MacIdentity | None = None
+
+
+class LinuxIdentity(_Closed):
+    desktop: list[Name] = []
+    """Desktop file ids."""
+    package: list[Name] = []
+    flatpak: list[Name] = []
+    snap: list[Name] = []
+    binary: list[Name] = []
+    """File names of its executables; evidence for limits, never for an allow."""
+
+
+class WindowsIdentity(_Closed):
+    publisher: Name | None = None
+    product: Name | None = None
+    appx: Name | None = None
+    binary: list[Name] = []
+
+
+class MacIdentity(_Closed):
+    bundle: Name | None = None
+    team: Name | None = None
+    binary: list[Name] = []
+
+
+def schema() -> dict[str, object]:
+    """JSON schema of ``family.toml`` (the copy in ``policies/`` is generated from this)."""
+    return msgspec.json.schema(Family)

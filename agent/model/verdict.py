@@ -1,0 +1,110 @@
+"""What the core decides, always with its reason, and what the service must then do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from agent.model.policy import Action, Ending
+
+ConstraintKind = Literal["window", "day", "week", "month", "break", "lock", "grant", "program", "group", "hours"]
+
+
+class Constraint(Struct, frozen=True, kw_only=True):
+    """One limit and what it leaves; milliseconds.  ``rule`` is a stable id such as ``mia/day`` or ``mia/program:chess``."""
+
+    kind: ConstraintKind
+    rule: str
+    left: int
+    sentence: str
+    """For the child: plain, blameless, complete."""
+    again: int | None = None
+    """Trusted wall milliseconds when it will next leave time, if that is known."""
+
+
+Stage = Literal["open", "grace", "up", "paused"]
+
+
+class ProgramVerdict(Struct, frozen=True, kw_only=True):
+    """What may happen with one program now."""
+
+    action: Action
+    rule: str
+    sentence: str
+    program: str
+    """The ledger's key for it (catalogue id, else package, else file name)."""
+    title: str
+    left: int | None = None
+    counts: bool = True
+    groups: tuple[str, ...] = ()
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """One child, one instant.  ``remaining`` is milliseconds, ``None`` when nothing limits."""
+
+    child: str
+    day: str
+    remaining: int | None
+    binding: Constraint | None
+    constraints: tuple[Constraint, ...] = ()
+    stage: Stage = "open"
+    in_use: bool = False
+    free_now: bool = False
+    """Use is allowed and does not count at this hour."""
+    used_today: int = 0
+    granted_today: int = 0
+    extra_left: int = 0
+    notes: tuple[str, ...] = ()
+    """Degraded states that concern this child, in words."""
+
+
+class Ladder(Struct, frozen=True, kw_only=True):
+    """How far down the ladder a child is; kept between ticks, saved with the ledger."""
+
+    shown: tuple[int, ...] = ()
+    """Notice thresholds (ms) already shown on this approach."""
+    grace_from: int | None = None
+    """Boot milliseconds when the grace to save began."""
+    boot_id: str = ""
+    informed: tuple[tuple[int, int], ...] = ()
+    """Processes whose inform/warn/stop notice was shown."""
+
+
+class Notify(Struct, frozen=True, kw_only=True, tag="notify"):
+    """Show a notice to a child; ``kind`` lets faces choose words and urgency, ``text`` is ready to show."""
+
+    child: str
+    kind: Literal["time", "grace", "up", "blocked", "warn", "inform", "ask", "granted", "break", "state"]
+    title: str
+    text: str
+    left: int | None = None
+    rule: str = ""
+    program: str = ""
+
+
+class EndSession(Struct, frozen=True, kw_only=True, tag="end"):
+    """End a session the policy's way; issued again each time it is undone."""
+
+    child: str
+    session: str
+    account: str
+    ending: Ending
+    rule: str
+
+
+class StopProgram(Struct, frozen=True, kw_only=True, tag="stop"):
+    """Stop a process and its tree: ask to close, then terminate, then kill."""
+
+    child: str
+    pid: int
+    started: int
+    program: str
+    title: str
+    rule: str
+    sentence: str
+    at_once: bool = False
+    """A program that was never allowed to start gets no time to close."""
+
+
+Effect = Notify | EndSession | StopProgram

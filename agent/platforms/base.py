@@ -1,0 +1,124 @@
+"""What every operating system must offer: ``Host`` to the service, ``Desk`` to the tray.
+
+Callers ask for a ``Capability`` instead of asking which system it is.  What is absent is reported, never pretended.
+A host method either does what it says or raises ``HostError``; a thing that is already gone is success.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.clock import Clock
+from agent.model.policy import Ending
+from agent.model.program import Process
+from agent.model.snapshot import Snapshot
+
+
+class Capability(enum.StrEnum):
+    """Lanes of enforcement and sight (DESIGN §8)."""
+
+    SCAN = "scan"
+    START_EVENTS = "start-events"
+    EXEC_GATE = "exec-gate"
+    SESSIONS = "sessions"
+    LOCK = "lock"
+    LOGOUT = "logout"
+    FREEZE = "freeze"
+    INPUT_EVIDENCE = "input-evidence"
+    SOUND_EVIDENCE = "sound-evidence"
+    SITES_DNS = "sites-dns"
+    SITES_BROWSER = "sites-browser"
+    SELF_DEFENCE = "self-defence"
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """Whether a capability is there; ``why`` says what is missing and what to do, for a guardian."""
+
+    capability: Capability
+    present: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of the operating system."""
+
+    name: str
+    uid: str
+    """Linux and macOS: the number; Windows: the SID."""
+    administrator: bool
+    home: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``fairtime doctor``: a state of this PC that weakens protection, with its fix."""
+
+    id: str
+    severity: str
+    """``ok``, ``note``, ``weak`` (a child may get around something) or ``open`` (no claim of protection)."""
+    title: str
+    advice: str = ""
+    child: str = ""
+
+
+class Host(Protocol):
+    """The operating system as the service sees it.  All calls are quick (milliseconds) except where they say otherwise."""
+
+    clock: Clock
+
+    async def open(self, wake: Callable[[], None]) -> None:
+        """Connect to the system's event sources.  ``wake`` is called (from the loop) when something changed that should
+        not wait for the next tick: a session appeared, unlocked or resumed, or a process of a watched account started."""
+
+    async def close(self) -> None: ...
+
+    def watch(self, accounts: Collection[str]) -> None:
+        """Whose sessions and processes ``observe`` reports; unknown names are ignored (see ``accounts``)."""
+
+    async def observe(self) -> Snapshot: ...
+
+    def on_start(self, decide: Callable[[Process], bool]) -> None:
+        """Call ``decide`` for each new process image of a watched account as early as the host can see it, outside the
+        tick.  When it returns False the host kills the process at once (it has not been permitted to run at all).
+        ``decide`` must be quick and must not do I/O."""
+
+    async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
+        """Stop a process and its whole tree: ask to close, terminate after 2 s, kill after 5 s; ``at_once`` kills now.
+        Returns when the first step is done; the rest follows on the loop.  Never touches a reused pid."""
+
+    async def end_session(self, session: str, ending: Ending) -> None:
+        """Lock, log out or freeze; raises ``HostError`` when the system cannot, so that the caller can fall back."""
+
+    async def thaw(self, account: str) -> None:
+        """Undo a freeze; success when nothing was frozen."""
+
+    def accounts(self) -> tuple[Account, ...]:
+        """People's accounts on this PC (no system accounts)."""
+
+    def abilities(self) -> tuple[Ability, ...]: ...
+
+    def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
+        """What about this PC weakens protection for these accounts.  May take a second."""
+
+    def identify(self, path: str) -> Process | None:
+        """What ``path`` would be if the first watched account ran it; ``None`` when there is no such program."""
+
+    def machine_id(self) -> str:
+        """A stable id of this machine, for device-bound policies."""
+
+
+class Desk(Protocol):
+    """The desktop of the person in front of the screen, as the tray sees it."""
+
+    def tray_available(self) -> bool: ...
+
+    def why_no_tray(self) -> str:
+        """Words for the person when ``tray_available`` is False; empty otherwise."""
+
+    def scale(self) -> float:
+        """Pixel density of the panel, 1.0 = 96 dpi."""

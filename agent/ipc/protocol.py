@@ -30,19 +30,19 @@ class _Wire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     pass
 
 
-class Hello(_Wire, kw_only=True, tag="hello"):
+class Hello(_Wire, frozen=True, kw_only=True, tag="hello"):
     """First call of every connection."""
 
     version: int = VERSION
 
 
-class GetStatus(_Wire, kw_only=True, tag="status"):
+class GetStatus(_Wire, frozen=True, kw_only=True, tag="status"):
     """The state of one child (a child account: always its own), or of all (guardian)."""
 
     child: Ident | None = None
 
 
-class GetWeek(_Wire, kw_only=True, tag="week"):
+class GetWeek(_Wire, frozen=True, kw_only=True, tag="week"):
     """Summary of the week that holds ``day`` (ISO date; default: this week) as JSON."""
 
     child: Ident | None = None
@@ -50,43 +50,43 @@ class GetWeek(_Wire, kw_only=True, tag="week"):
     form: Literal["json", "html", "text"] = "json"
 
 
-class GetAgreement(_Wire, kw_only=True, tag="agreement"):
+class GetAgreement(_Wire, frozen=True, kw_only=True, tag="agreement"):
     """The policy in plain language."""
 
     child: Ident | None = None
 
 
-class GetRecorded(_Wire, kw_only=True, tag="recorded"):
+class GetRecorded(_Wire, frozen=True, kw_only=True, tag="recorded"):
     """Everything recorded about a child, row by row, newest first."""
 
     child: Ident | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 200
 
 
-class GetWhy(_Wire, kw_only=True, tag="why"):
+class GetWhy(_Wire, frozen=True, kw_only=True, tag="why"):
     """What would be decided about a program (path, catalogue id or file name) or a site now, and by which rule."""
 
     subject: Annotated[str, Meta(min_length=1, max_length=4096)]
     child: Ident | None = None
 
 
-class GetDoctor(_Wire, kw_only=True, tag="doctor"):
+class GetDoctor(_Wire, frozen=True, kw_only=True, tag="doctor"):
     """State of protection of this PC."""
 
 
-class GetAudit(_Wire, kw_only=True, tag="audit"):
+class GetAudit(_Wire, frozen=True, kw_only=True, tag="audit"):
     """The newest entries of the audit, and whether its chain holds."""
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
-class ListRequests(_Wire, kw_only=True, tag="requests"):
+class ListRequests(_Wire, frozen=True, kw_only=True, tag="requests"):
     """Open and recent requests: a child's own, or all (guardian)."""
 
     child: Ident | None = None
 
 
-class Ask(_Wire, kw_only=True, tag="ask"):
+class Ask(_Wire, frozen=True, kw_only=True, tag="ask"):
     """A child asks for time, a program or a site, or comments on a rule."""
 
     kind: Literal["time", "program", "site", "comment"]
@@ -95,24 +95,24 @@ class Ask(_Wire, kw_only=True, tag="ask"):
     text: ShortText = ""
 
 
-class SetGoal(_Wire, kw_only=True, tag="goal"):
+class SetGoal(_Wire, frozen=True, kw_only=True, tag="goal"):
     """A child's own, stricter daily goal; 0 removes it."""
 
     seconds: Annotated[int, Meta(ge=0, le=86_400)]
 
 
-class Subscribe(_Wire, kw_only=True, tag="subscribe"):
+class Subscribe(_Wire, frozen=True, kw_only=True, tag="subscribe"):
     """Send ``Event`` frames from now on: each new state and each notice of this peer's child (guardian: of all)."""
 
 
-class Prove(_Wire, kw_only=True, tag="prove"):
+class Prove(_Wire, frozen=True, kw_only=True, tag="prove"):
     """Open the guardian's rights for this connection with a PIN, or with the paper rescue code."""
 
     pin: Annotated[str, Meta(min_length=1, max_length=128)]
     rescue: bool = False
 
 
-class Give(_Wire, kw_only=True, tag="give"):
+class Give(_Wire, frozen=True, kw_only=True, tag="give"):
     """A guardian's grant: time (more or fewer), a program or site for a while, a pause, or a lock."""
 
     child: Ident
@@ -123,13 +123,13 @@ class Give(_Wire, kw_only=True, tag="give"):
     note: ShortText = ""
 
 
-class Release(_Wire, kw_only=True, tag="release"):
+class Release(_Wire, frozen=True, kw_only=True, tag="release"):
     """End a lock, a pause or a permission before its time."""
 
     grant: Ident
 
 
-class Answer(_Wire, kw_only=True, tag="answer"):
+class Answer(_Wire, frozen=True, kw_only=True, tag="answer"):
     """Grant or refuse a child's request."""
 
     request: Ident
@@ -138,17 +138,17 @@ class Answer(_Wire, kw_only=True, tag="answer"):
     reply: ShortText = ""
 
 
-class SetPin(_Wire, kw_only=True, tag="set-pin"):
+class SetPin(_Wire, frozen=True, kw_only=True, tag="set-pin"):
     """Change the PIN; needs open rights."""
 
     pin: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class AcceptClock(_Wire, kw_only=True, tag="accept-clock"):
+class AcceptClock(_Wire, frozen=True, kw_only=True, tag="accept-clock"):
     """A guardian confirms that the PC's clock is right now."""
 
 
-class Install(_Wire, kw_only=True, tag="install"):
+class Install(_Wire, frozen=True, kw_only=True, tag="install"):
     """Put a signed policy (and, for a change of guardians, its root) in force.  Base64 of the exact file bytes.
 
     Needs no PIN: the signatures are the authority.  Large policies come in the file named by ``fairtime policy install``.
@@ -157,7 +157,7 @@ class Install(_Wire, kw_only=True, tag="install"):
     policy: Annotated[str, Meta(max_length=60_000)]
 
 
-class DeleteHistory(_Wire, kw_only=True, tag="delete-history"):
+class DeleteHistory(_Wire, frozen=True, kw_only=True, tag="delete-history"):
     """Forget a child's ledger up to a day (the audit says that it happened)."""
 
     child: Ident
@@ -188,7 +188,7 @@ Body = (
 )
 
 
-class Call(_Wire, kw_only=True):
+class Call(_Wire, frozen=True, kw_only=True):
     id: Annotated[int, Meta(ge=0, le=2**53)]
     body: Body
 

@@ -37,7 +37,7 @@ class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Unknown keys are errors: a misspelt limit must not be a missing one."""
 
 
-class ProgramRule(_Closed, kw_only=True):
+class ProgramRule(_Closed, frozen=True, kw_only=True):
     """What one program, or one group of them, may do.  Exactly one identity field is given.
 
     Precedence is by identity, most specific first: sha256, signer, package, path, group; ``program`` (a catalogue id)
@@ -62,7 +62,7 @@ class ProgramRule(_Closed, kw_only=True):
     reason: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class SiteRules(_Closed, kw_only=True):
+class SiteRules(_Closed, frozen=True, kw_only=True):
     """Which hosts a child may visit.  A host covers its sub-hosts; help lines are always allowed."""
 
     mode: Literal["allow-list", "block-list", "ask"] = "block-list"
@@ -71,14 +71,14 @@ class SiteRules(_Closed, kw_only=True):
     safe_search: bool = True
 
 
-class Break(_Closed, kw_only=True):
+class Break(_Closed, frozen=True, kw_only=True):
     """After ``after`` of use without a rest, ``rest`` away from the screen."""
 
     after: Duration
     rest: Duration
 
 
-class Limits(_Closed, kw_only=True):
+class Limits(_Closed, frozen=True, kw_only=True):
     """A layer of limits; ``None`` means: as the layer below says.  An empty dict means: no such limit."""
 
     windows: HoursByDay | None = None
@@ -103,7 +103,7 @@ class Limits(_Closed, kw_only=True):
     sites: SiteRules | None = None
 
 
-class Child(_Closed, kw_only=True):
+class Child(_Closed, frozen=True, kw_only=True):
     name: Name
     accounts: Annotated[list[AccountName], Meta(min_length=1, max_length=8)]
     preset: Preset
@@ -112,12 +112,12 @@ class Child(_Closed, kw_only=True):
     """What the summary shows, for guardian and child alike; the preset's choice when absent."""
 
 
-class Guardian(_Closed, kw_only=True):
+class Guardian(_Closed, frozen=True, kw_only=True):
     name: Name
     account: AccountName
 
 
-class DatedProfile(_Closed, kw_only=True, rename={"from_": "from"}):
+class DatedProfile(_Closed, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A profile in force on a date or a run of dates (both included), for one child or for all."""
 
     from_: Date
@@ -126,12 +126,12 @@ class DatedProfile(_Closed, kw_only=True, rename={"from_": "from"}):
     child: Name | None = None
 
 
-class Summary(_Closed, kw_only=True):
+class Summary(_Closed, frozen=True, kw_only=True):
     day: Weekday = "sunday"
     time: TimeOfDay = "18:00"
 
 
-class Family(_Closed, kw_only=True):
+class Family(_Closed, frozen=True, kw_only=True):
     """The whole of ``family.toml``."""
 
     format: Literal[1]
@@ -149,7 +149,7 @@ class Family(_Closed, kw_only=True):
     retention_weeks: Annotated[int, Meta(ge=1, le=104)] = 8
 
 
-class Policy(_Closed, kw_only=True):
+class Policy(_Closed, frozen=True, kw_only=True):
     """The signed payload: a family with its presets filled in, and what makes it this one and no other."""
 
     schema: Literal["fairtime-policy/1"] = "fairtime-policy/1"
@@ -166,7 +166,7 @@ class Policy(_Closed, kw_only=True):
     """The catalogue entries that the rules name, so that a signed policy means the same on every machine."""
 
 
-class CatalogueEntry(_Closed, kw_only=True):
+class CatalogueEntry(_Closed, frozen=True, kw_only=True):
     """One well-known desktop program: who it is on each system."""
 
     id: Name
@@ -177,7 +177,7 @@ class CatalogueEntry(_Closed, kw_only=True):
     macos: MacIdentity | None = None
 
 
-class LinuxIdentity(_Closed, kw_only=True):
+class LinuxIdentity(_Closed, frozen=True, kw_only=True):
     desktop: list[Name] = []
     """Desktop file ids."""
     package: list[Name] = []
@@ -187,14 +187,14 @@ class LinuxIdentity(_Closed, kw_only=True):
     """File names of its executables; evidence for limits, never for an allow."""
 
 
-class WindowsIdentity(_Closed, kw_only=True):
+class WindowsIdentity(_Closed, frozen=True, kw_only=True):
     publisher: Name | None = None
     product: Name | None = None
     appx: Name | None = None
     binary: list[Name] = []
 
 
-class MacIdentity(_Closed, kw_only=True):
+class MacIdentity(_Closed, frozen=True, kw_only=True):
     bundle: Name | None = None
     team: Name | None = None
     binary: list[Name] = []

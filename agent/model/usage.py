@@ -44,6 +44,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     child: str
     days: dict[str, DayUse] = {}
     since: str = ""
+    lost: bool = False
+    """The ledger of today was lost: nothing of today's budget may be taken as unused."""
 
 
 class Folding(Struct, frozen=True, kw_only=True):

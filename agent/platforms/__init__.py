@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from agent.errors import HostError
 from agent.platforms.base import Desk, Host
 
 
 def host() -> Host:
-    """The host of this machine."""
+    """The host of this machine; ``HostError`` where Fairtime has none yet."""
     if sys.platform == "linux":
         from agent.platforms.linux.host import LinuxHost
 
         return LinuxHost()
-    if sys.platform == "win32":
-        from agent.platforms.windows.host import WindowsHost
-
-        return WindowsHost()
-    if sys.platform == "darwin":
-        from agent.platforms.macos.host import MacHost
-
-        return MacHost()
-    from agent.errors import HostError
-
-    raise HostError(f"Fairtime does not know the system {sys.platform!r}", "It runs on Linux, Windows and macOS.")
+    raise _unknown()
 
 
 def desk() -> Desk:
@@ -32,10 +23,11 @@ def desk() -> Desk:
         from agent.platforms.linux.desk import LinuxDesk
 
         return LinuxDesk()
-    if sys.platform == "win32":
-        from agent.platforms.windows.desk import WindowsDesk
+    raise _unknown()
 
-        return WindowsDesk()
-    from agent.platforms.macos.desk import MacDesk
 
-    return MacDesk()
+def _unknown() -> HostError:
+    return HostError(
+        f"Fairtime cannot protect a PC that runs {sys.platform!r} yet",
+        "Today it runs on Linux; see the support table in README.md.",
+    )

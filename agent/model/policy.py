@@ -91,6 +91,8 @@ class Limits(_Closed, frozen=True, kw_only=True):
     """Unused minutes of a day carry over to the next, at most this much."""
     breaks: Break | None = None
     count: Literal["all", "listed"] | None = None
+    learning_after: bool | None = None
+    """When the minutes are used up, programs that do not count stay usable and only the others are stopped."""
     mode: Literal["inform", "warn", "block"] | None = None
     """What happens at time-up: only tell, tell again and again, or end the session."""
     ending: Ending | None = None

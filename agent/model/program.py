@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class ProgramId(Struct, frozen=True, kw_only=True):
+class ProgramId(Struct, frozen=True, kw_only=True, cache_hash=True):
     """What is known of a running program.  Fields a host cannot tell are empty, never guessed.
 
     ``name`` is the file name of the executable (or of the script, JAR or AppImage that an interpreter runs).
@@ -19,6 +19,8 @@ class ProgramId(Struct, frozen=True, kw_only=True):
     package: str = ""
     """With its kind: ``deb:mousepad``, ``rpm:…``, ``flatpak:org.x.Y``, ``snap:…``, ``appx:…``."""
     protected: bool = False
+    application: bool = False
+    """A program people start (it has a launcher or is a game), not the plumbing of the desktop."""
     interpreter: str = ""
     """Path of the interpreter when ``path`` is what it runs."""
 

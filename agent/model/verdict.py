@@ -67,8 +67,14 @@ class Ladder(Struct, frozen=True, kw_only=True):
     grace_from: int | None = None
     """Boot milliseconds when the grace to save began."""
     boot_id: str = ""
-    informed: tuple[tuple[int, int], ...] = ()
-    """Processes whose inform/warn/stop notice was shown."""
+    was_open: bool = False
+    """There was time left, and use, before it ran out: only then is there a grace to save."""
+    last_warned: int = 0
+    """Boot milliseconds of the last repeated warning (mode ``warn``)."""
+    told: tuple[str, ...] = ()
+    """Things told once: ``pid/start`` of a process, ``day/program`` of a program, thresholds of a program."""
+    stopping: tuple[tuple[str, int], ...] = ()
+    """Programs whose minutes ran out, and since when (boot ms)."""
 
 
 class Notify(Struct, frozen=True, kw_only=True, tag="notify"):

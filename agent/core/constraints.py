@@ -1,0 +1,216 @@
+"""Every limit that bears on a child's time now, each with what it leaves and a sentence; the smallest binds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from agent.clock import DAY, Millis
+from agent.core.rules import ChildRules, Plan, clock_words, duration_words
+from agent.core.schedule import Span, day_bounds, holding, horizon, merged, opening, policy_day, spans, week_start
+from agent.model.grant import Grant
+from agent.model.usage import DayUse, Folding, Usage
+from agent.model.verdict import Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a child stands in time: computed once per tick, remembered while it holds."""
+
+    wall: Millis
+    day: dt.date
+    plan: Plan
+    open: tuple[Span, ...]
+    """Hours of use (windows and hours that do not count), merged, from yesterday on; empty with ``always_open``."""
+    always_open: bool
+    free: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the limits leave a child at one moment; milliseconds, ``None`` where nothing limits."""
+
+    natural: Millis | None
+    """Before extra time."""
+    extra: Millis
+    """Extra time left from grants."""
+    remaining: Millis | None
+    constraints: tuple[Constraint, ...]
+    binding: Constraint | None
+    only_minutes: bool
+    """It is minutes that ran out (day, week, month), not the hour, a break or a lock."""
+
+
+LOOK_AHEAD = 9
+"""Days of windows to look through for the next opening: more than a week."""
+
+
+def moment(rules: ChildRules, wall: Millis, last: Moment | None = None) -> Moment:
+    """The plan and the spans around ``wall``; ``last`` is reused while its day lasts."""
+    if last is not None:
+        start, end = day_bounds(last.day, rules.zone, rules.reset)
+        if start <= wall < end and last.plan is rules.plan(last.day):
+            return replace(last, wall=wall)
+    day = policy_day(wall, rules.zone, rules.reset)
+    first = day - dt.timedelta(days=1)
+    limited = any(rules.windows(first + dt.timedelta(days=n)) is not None for n in range(4))
+    free = spans(rules.free, first, 4, rules.zone)
+    if not limited:
+        return Moment(wall, day, rules.plan(day), (), True, free)
+    windows = spans(rules.windows, first, LOOK_AHEAD, rules.zone)
+    return Moment(wall, day, rules.plan(day), merged((*windows, *free)), False, free)
+
+
+def allowance(
+    rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant], folding: Folding, counts: bool
+) -> Allowance:
+    """What is left, and why.  ``counts``: what runs now counts (else minutes do not bind)."""
+    today = usage.days.get(now.day.isoformat(), DayUse())
+    given = [grant for grant in grants if grant.child == rules.name]
+    more = sum(g.seconds for g in given if g.kind == "time" and g.seconds > 0 and g.day == now.day.isoformat()) * 1000
+    fewer = sum(g.seconds for g in given if g.kind == "time" and g.seconds < 0 and g.day == now.day.isoformat()) * 1000
+    extra = 0 if usage.lost and not more else max(0, more - today.extra)
+    minutes = _minutes(rules, now, usage, today, fewer) if counts else []
+    limits = [*_window(rules, now), *minutes]
+    locks = [*_break(now, folding), *_locks(now.wall, given, rules)]
+    natural = min((c.left for c in limits), default=None)
+    remaining = None if natural is None else natural + extra
+    remaining = (
+        min((c.left for c in locks), default=remaining)
+        if remaining is None
+        else min([remaining, *(c.left for c in locks)])
+    )
+    found = tuple(sorted((*limits, *locks), key=lambda c: c.left))
+    binding = found[0] if found else None
+    hard = [c for c in locks if c.left == 0]
+    if hard:
+        binding = hard[0]
+    elif extra and binding is not None and binding in limits and binding.left == 0:
+        binding = _extra(rules, extra)
+        found = (binding, *found)
+    hours_shut = any(c.kind == "window" and c.left == 0 for c in limits)
+    return Allowance(natural, extra, remaining, found, binding, not hard and not hours_shut)
+
+
+def saved(rules: ChildRules, day: dt.date, usage: Usage) -> Millis:
+    """Minutes carried into ``day``: the unused rest of the days before it, at most ``save_up_to`` at each step.
+
+    Seven days back are enough: the cap makes older savings indistinguishable.
+    """
+    carry = 0
+    for back in range(7, 0, -1):
+        before = day - dt.timedelta(days=back)
+        plan = rules.plan(before)
+        if before.isoformat() < (usage.since or "9999") or plan.budget is None or not plan.save_up_to:
+            carry = 0
+            continue
+        use = usage.days.get(before.isoformat(), DayUse())
+        carry = min(plan.save_up_to, max(0, plan.budget + carry - (use.total - use.extra)))
+    return min(carry, rules.plan(day).save_up_to)
+
+
+def _window(rules: ChildRules, now: Moment) -> list[Constraint]:
+    if now.always_open:
+        return []
+    span = holding(now.wall, now.open)
+    if span is None:
+        again = opening(now.wall, now.open)
+        when = _when(rules, now, again)
+        text = f"This is outside your hours. You can use the PC again {when}."
+        return [Constraint(kind="window", rule=f"{rules.name}/windows", left=0, sentence=text, again=again)]
+    if span[1] > horizon(now.wall):
+        return []
+    text = f"Your hours end at {clock_words(span[1], rules.zone)}."
+    again = opening(span[1], now.open)
+    return [
+        Constraint(kind="window", rule=f"{rules.name}/windows", left=span[1] - now.wall, sentence=text, again=again)
+    ]
+
+
+def _minutes(rules: ChildRules, now: Moment, usage: Usage, today: DayUse, fewer: Millis) -> list[Constraint]:
+    plan, found = now.plan, []
+    span = holding(now.wall, now.free)
+    # While hours do not count, minutes start to run only when those hours end.
+    later = span[1] - now.wall if span else 0
+    if usage.lost:
+        text = "Today's record of use was lost, so today's minutes cannot be given again. A guardian can add time."
+        return [
+            Constraint(kind="day", rule=f"{rules.name}/lost", left=later, sentence=text, again=_tomorrow(rules, now))
+        ]
+    if plan.budget is not None:
+        limit = max(0, plan.budget + saved(rules, now.day, usage) + fewer)
+        left = max(0, limit - (today.total - today.extra)) + later
+        found.append(_budget("day", f"today's {duration_words(limit)}", "tomorrow", left, rules, _tomorrow(rules, now)))
+    elif fewer:
+        found.append(_budget("day", "today's minutes", "tomorrow", later, rules, _tomorrow(rules, now)))
+    if plan.week is not None:
+        monday = week_start(now.day)
+        left = _left(plan.week, usage, monday, now.day) + later
+        again = day_bounds(monday + dt.timedelta(days=7), rules.zone, rules.reset)[0]
+        found.append(_budget("week", f"this week's {duration_words(plan.week)}", "on Monday", left, rules, again))
+    if plan.month is not None:
+        first = now.day.replace(day=1)
+        left = _left(plan.month, usage, first, now.day) + later
+        again = day_bounds((first + dt.timedelta(days=32)).replace(day=1), rules.zone, rules.reset)[0]
+        found.append(_budget("month", f"this month's {duration_words(plan.month)}", "next month", left, rules, again))
+    return found
+
+
+def _budget(kind: str, what: str, next_time: str, left: Millis, rules: ChildRules, again: Millis) -> Constraint:
+    used_up = f"You have used {what}. There is more {next_time}."
+    text = used_up if left == 0 else f"{duration_words(left)} left of {what}."
+    return Constraint(kind=kind, rule=f"{rules.name}/{kind}", left=left, sentence=text, again=again)  # type: ignore[arg-type]  # kind is one of three literals
+
+
+def _left(limit: Millis, usage: Usage, first: dt.date, today: dt.date) -> Millis:
+    used = 0
+    for offset in range((today - first).days + 1):
+        use = usage.days.get((first + dt.timedelta(days=offset)).isoformat())
+        if use is not None:
+            used += use.total - use.extra
+    return max(0, limit - used)
+
+
+def _break(now: Moment, folding: Folding) -> list[Constraint]:
+    plan = now.plan
+    if plan.break_after is None:
+        return []
+    left = max(0, plan.break_after - folding.streak)
+    rest_left = max(0, plan.break_rest - folding.resting)
+    rule = f"{plan.child}/break"
+    if left:
+        text = f"A break of {duration_words(plan.break_rest)} is due in {duration_words(left)}."
+        return [Constraint(kind="break", rule=rule, left=left, sentence=text)]
+    text = f"Time for a break: {duration_words(rest_left)} away from the screen, then you can go on."
+    return [Constraint(kind="break", rule=rule, left=0, sentence=text, again=now.wall + rest_left)]
+
+
+def _locks(wall: Millis, grants: Iterable[Grant], rules: ChildRules) -> list[Constraint]:
+    found = []
+    for grant in grants:
+        if grant.kind == "lock" and (grant.until is None or grant.until > wall):
+            until = f" until {clock_words(grant.until, rules.zone)}" if grant.until is not None else ""
+            text = f"{grant.by} has paused the PC{until}." + (f" {grant.note}" if grant.note else "")
+            found.append(Constraint(kind="lock", rule=f"grant/{grant.id}", left=0, sentence=text, again=grant.until))
+    return found
+
+
+def _extra(rules: ChildRules, extra: Millis) -> Constraint:
+    text = f"{duration_words(extra)} of extra time left today."
+    return Constraint(kind="grant", rule=f"{rules.name}/extra", left=extra, sentence=text)
+
+
+def _tomorrow(rules: ChildRules, now: Moment) -> Millis:
+    return day_bounds(now.day, rules.zone, rules.reset)[1]
+
+
+def _when(rules: ChildRules, now: Moment, again: Millis | None) -> str:
+    if again is None:
+        return "when a guardian says so"
+    at = clock_words(again, rules.zone)
+    if again - now.wall < DAY and policy_day(again, rules.zone, rules.reset) == now.day:
+        return f"at {at}"
+    names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    date = dt.datetime.fromtimestamp(again / 1000, rules.zone)
+    return f"on {names[date.weekday()]} at {at}"

@@ -1,0 +1,264 @@
+"""One child, one instant: what is left, why, and what must be done now.
+
+``decide`` is pure: a frozen situation in, a verdict with its reason, the effects that are due and the next state of the
+ladder out.  The same situation always gives the same answer.
+
+The ladder at time-up (DESIGN §7): notices at the policy's thresholds, each once per approach → grace to save → the chosen
+ending, again each time it is undone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from agent.clock import MINUTE, Millis
+from agent.core.activity import Activity, activity, of_session
+from agent.core.constraints import Allowance, Moment, allowance
+from agent.core.judge import Judged, judge
+from agent.core.programs import Matcher
+from agent.core.rules import ChildRules, duration_words
+from agent.core.usage import Seen
+from agent.model.grant import Grant
+from agent.model.program import Process
+from agent.model.snapshot import Session
+from agent.model.usage import DayUse, Folding, Usage
+from agent.model.verdict import Effect, EndSession, Ladder, Notify, StopProgram, Verdict
+
+WARN_EVERY = MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything a decision may depend on."""
+
+    rules: ChildRules
+    matcher: Matcher
+    moment: Moment
+    boot: Millis
+    boot_id: str
+    sessions: tuple[Session, ...]
+    processes: tuple[Process, ...]
+    usage: Usage
+    grants: tuple[Grant, ...]
+    folding: Folding
+    ladder: Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome: the verdict, what is due, how far down the ladder, and what holds until the next tick."""
+
+    verdict: Verdict
+    effects: tuple[Effect, ...]
+    ladder: Ladder
+    seen: Seen
+    disagreement: bool
+    judged: Judged
+
+
+def decide(at: Situation) -> Decision:
+    """Decide for one child."""
+    name, now = at.rules.name, at.moment
+    state, disagreement = activity(at.sessions)
+    paused = any(g.kind == "pause" and (g.until is None or g.until > now.wall) for g in at.grants)
+    judged = judge(at.matcher, now, at.processes, at.usage, at.grants)
+    left = allowance(at.rules, now, at.usage, at.grants, at.folding, judged.counts)
+    if left.remaining == 0 and now.plan.learning_after and left.only_minutes and not paused:
+        # Minutes are used up, but learning goes on: nothing that counts may run, and the session stays.
+        judged = judged.without_counting(left.binding)
+        left = allowance(at.rules, now, at.usage, at.grants, at.folding, counts=False)
+    here = state in (Activity.USED, Activity.UNCONFIRMED) or any(s.active and not s.locked_hint for s in at.sessions)
+    free_now = any(start <= now.wall < end for start, end in now.free)
+    if paused:
+        stage, effects, ladder = "paused", [], replace(at.ladder, shown=(), grace_from=None)
+    else:
+        stage, effects, ladder = _ladder(at, left, here, in_use=state is Activity.USED)
+    program_effects, ladder = _programs(at, judged, ladder)
+    today = at.usage.days.get(now.day.isoformat(), DayUse())
+    verdict = Verdict(
+        child=name,
+        day=now.day.isoformat(),
+        remaining=left.remaining,
+        binding=left.binding,
+        constraints=left.constraints,
+        stage=stage,  # type: ignore[arg-type]  # one of Stage's literals, by construction
+        in_use=state is Activity.USED,
+        free_now=free_now,
+        used_today=today.total,
+        granted_today=sum(g.seconds * 1000 for g in at.grants if g.kind == "time" and g.day == now.day.isoformat()),
+        extra_left=left.extra,
+        notes=("Something says the screen is locked or idle while programs are in use.",) if disagreement else (),
+    )
+    seen = Seen(
+        child=name,
+        activity=state,
+        counts=judged.counts,
+        programs=judged.keys,
+        groups=judged.groups,
+        paused=paused,
+        free=now.free,
+        natural_left=left.natural,
+        extra_left=left.extra,
+    )
+    return Decision(verdict, (*effects, *program_effects), ladder, seen, disagreement, judged)
+
+
+def _ladder(at: Situation, left: Allowance, here: bool, *, in_use: bool) -> tuple[str, list[Effect], Ladder]:
+    ladder = (
+        at.ladder
+        if at.ladder.boot_id == at.boot_id
+        else replace(at.ladder, boot_id=at.boot_id, grace_from=None, last_warned=0, was_open=False, stopping=())
+    )
+    remaining = left.remaining
+    if remaining is None or remaining > 0:
+        effects, ladder = _notices(at, left, ladder, here)
+        return "open", effects, replace(ladder, grace_from=None, was_open=here, last_warned=0)
+    if not here:
+        return "up", [], ladder
+    if at.moment.plan.mode != "block" and not (left.binding and left.binding.kind == "lock"):
+        return _told_only(at, left, ladder)
+    grace_from = ladder.grace_from
+    if grace_from is None:
+        # A session that starts when nothing is left has nothing to save.
+        grace_from = at.boot if ladder.was_open else at.boot - at.moment.plan.grace
+    grace_left = grace_from + at.moment.plan.grace - at.boot
+    first = ladder.grace_from is None
+    ladder = replace(ladder, grace_from=grace_from, shown=())
+    sentence = left.binding.sentence if left.binding else "Your time is up."
+    rule = left.binding.rule if left.binding else ""
+    if grace_left > 0:
+        if not first:
+            return "grace", [], ladder
+        text = f"{sentence} You have {duration_words(grace_left)} to save your work."
+        notice = Notify(child=at.rules.name, kind="grace", title="Time is up", text=text, left=grace_left, rule=rule)
+        return "grace", [notice], ladder
+    effects: list[Effect] = []
+    if first or ladder.was_open:
+        effects.append(Notify(child=at.rules.name, kind="up", title="Time is up", text=sentence, left=0, rule=rule))
+    for session in at.sessions:
+        state, lie = of_session(session)
+        if session.active and (not session.locked_hint or lie):
+            # A session that claims to be locked while it is used will not be held by another lock.
+            ending = "logout" if lie and at.moment.plan.ending == "lock" else at.moment.plan.ending
+            effects.append(
+                EndSession(child=at.rules.name, session=session.id, account=session.account, ending=ending, rule=rule)
+            )
+    return "up", effects, replace(ladder, was_open=False)
+
+
+def _notices(at: Situation, left: Allowance, ladder: Ladder, here: bool) -> tuple[list[Effect], Ladder]:
+    remaining = left.remaining
+    if remaining is None:
+        return [], replace(ladder, shown=())
+    shown = tuple(t for t in ladder.shown if remaining <= t)
+    due = [t for t in at.moment.plan.notices if remaining <= t and t not in shown]
+    if not due or not here:
+        return [], replace(ladder, shown=shown)
+    # After a sleep that passed several thresholds only the nearest one is news.
+    kind = "break" if left.binding and left.binding.kind == "break" else "time"
+    why = left.binding.sentence if left.binding else ""
+    notice = Notify(
+        child=at.rules.name,
+        kind=kind,
+        title=f"{duration_words(_rounded(remaining))} left",
+        text=why,
+        left=remaining,
+        rule=left.binding.rule if left.binding else "",
+    )
+    return [notice], replace(ladder, shown=(*shown, *due))
+
+
+def _rounded(millis: Millis) -> Millis:
+    """To the nearest minute above two minutes: the notice at 15 min says 15, not 14."""
+    return round(millis / MINUTE) * MINUTE if millis > 2 * MINUTE else -(-millis // 1000) * 1000
+
+
+def _told_only(at: Situation, left: Allowance, ladder: Ladder) -> tuple[str, list[Effect], Ladder]:
+    """Modes ``inform`` and ``warn``: an agreement, not a lock."""
+    again = at.moment.plan.mode == "warn" and at.boot - ladder.last_warned >= WARN_EVERY
+    if ladder.grace_from is not None and not again:
+        return "up", [], ladder
+    sentence = left.binding.sentence if left.binding else "Your time is up."
+    notice = Notify(child=at.rules.name, kind="up", title="Time is up, as agreed", text=sentence, left=0)
+    return "up", [notice], replace(ladder, grace_from=ladder.grace_from or at.boot, last_warned=at.boot, shown=())
+
+
+def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effect], Ladder]:
+    """Stop what may not run, once told; give a program whose minutes ran out the grace to save."""
+    effects: list[Effect] = []
+    told, stopping = set(ladder.told), dict(ladder.stopping)
+    day = at.moment.day.isoformat()
+    running: set[str] = set()
+    for process, verdict in judged.verdicts:
+        running.add(verdict.program)
+        key = f"{process.pid}/{process.started}"
+        once = f"{day}/{verdict.program}"
+        match verdict.action:
+            case "block" | "ask":
+                ran_out = verdict.left == 0 and (verdict.program in stopping or f"{once}/open" in told)
+                if ran_out:
+                    since = stopping.setdefault(verdict.program, at.boot)
+                    if f"{once}/up" not in told:
+                        told.add(f"{once}/up")
+                        effects.append(
+                            _notice(at, verdict.title, verdict.sentence, "grace", verdict.rule, verdict.program)
+                        )
+                    if at.boot - since < at.moment.plan.grace:
+                        continue
+                elif key not in told:
+                    told.add(key)
+                    kind = "ask" if verdict.action == "ask" else "blocked"
+                    effects.append(_notice(at, verdict.title, verdict.sentence, kind, verdict.rule, verdict.program))
+                effects.append(
+                    StopProgram(
+                        child=at.rules.name,
+                        pid=process.pid,
+                        started=process.started,
+                        program=verdict.program,
+                        title=verdict.title,
+                        rule=verdict.rule,
+                        sentence=verdict.sentence,
+                        at_once=not ran_out,
+                    )
+                )
+            case "warn" | "inform" if once not in told:
+                told.add(once)
+                effects.append(
+                    _notice(at, verdict.title, verdict.sentence, verdict.action, verdict.rule, verdict.program)
+                )
+            case _:
+                if verdict.left is not None:
+                    stopping.pop(verdict.program, None)
+                    told.discard(f"{once}/up")
+                    told.add(f"{once}/open")
+                    effects += _program_notices(
+                        at, verdict.program, verdict.title, verdict.left, verdict.rule, once, told
+                    )
+    for program in [p for p in stopping if p not in running]:
+        del stopping[program]
+        told.discard(f"{day}/{program}/open")
+    alive = {f"{p.pid}/{p.started}" for p in at.processes}
+    kept = tuple(sorted(t for t in told if t.startswith(day) or t in alive))
+    if kept == ladder.told and tuple(stopping.items()) == ladder.stopping:
+        return effects, ladder
+    return effects, replace(ladder, told=kept, stopping=tuple(stopping.items()))
+
+
+def _program_notices(
+    at: Situation, program: str, title: str, left: Millis, rule: str, once: str, told: set[str]
+) -> list[Effect]:
+    due = [t for t in at.moment.plan.notices if left <= t and f"{once}/{t}" not in told]
+    for threshold in at.moment.plan.notices:
+        if left > threshold:
+            told.discard(f"{once}/{threshold}")
+    if not due:
+        return []
+    told.update(f"{once}/{t}" for t in due)
+    text = f"{duration_words(_rounded(left))} left for {title} today."
+    return [Notify(child=at.rules.name, kind="time", title=title, text=text, left=left, rule=rule, program=program)]
+
+
+def _notice(at: Situation, title: str, text: str, kind: str, rule: str, program: str) -> Notify:
+    return Notify(child=at.rules.name, kind=kind, title=title, text=text, rule=rule, program=program)  # type: ignore[arg-type]  # callers pass literals

@@ -1,0 +1,204 @@
+"""From what is known of a program to the rule that judges it, most specific first.
+
+Precedence: SHA-256 → signer → package → path that the child cannot write → name (restrictions only) → group → default.
+A rule for a catalogue ``program`` matches by the strongest of these that the catalogue knows.  A *strong* match rests on
+something the child cannot change; a weak one (a bare file name) may restrict a program, but never allow it, never free it
+from counting: anything can be renamed.
+
+The default applies to programs people start, and to anything in a place the child can write.  The protected plumbing of
+the desktop (shells, buses, panels) is allowed and not recorded: it is not what anybody means by a program.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from agent.core.rules import ChildRules, Plan, ProgramLimit, hours_on
+from agent.core.schedule import Span, spans
+from agent.model.policy import Action, CatalogueEntry
+from agent.model.program import ProgramId
+
+_STRICTNESS: dict[Action, int] = {"allow": 0, "inform": 1, "warn": 2, "ask": 3, "block": 4}
+
+SHA256, SIGNER, PACKAGE, PATH, NAME, GROUP, DEFAULT = range(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Who a program is under a plan: everything about it that does not change from second to second."""
+
+    key: str
+    """The ledger's name for it; empty for plumbing, which is not recorded."""
+    title: str
+    rule: str
+    action: Action
+    limit: ProgramLimit | None
+    strong: bool
+    counts: bool
+    """Time in it counts (``count = "all"``), or is listed to count (``count = "listed"``)."""
+    groups: tuple[str, ...] = ()
+    group_limits: tuple[ProgramLimit, ...] = ()
+    """Group rules that also apply, for their budgets and hours."""
+
+
+@dataclass(slots=True)
+class Matcher:
+    """Matches programs for one child on one date, remembering each identity it has seen."""
+
+    rules: ChildRules
+    plan: Plan
+    _seen: dict[ProgramId, Match] = field(default_factory=dict)
+    _hours: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    def hours(self, limit: ProgramLimit) -> tuple[Span, ...] | None:
+        """When a rule's own hours are open, from the day before on; ``None`` when it has none."""
+        table = limit.hours
+        if not table:
+            return None
+        found = self._hours.get(limit.id)
+        if found is None:
+            first = self.plan.date - dt.timedelta(days=1)
+            found = self._hours[limit.id] = spans(lambda date: hours_on(table, date), first, 9, self.rules.zone)
+        return found
+
+    def match(self, program: ProgramId) -> Match:
+        found = self._seen.get(program)
+        if found is None:
+            if len(self._seen) >= 4096:  # a child can make identities without end
+                self._seen.clear()
+            found = self._seen[program] = _match(self.rules, self.plan, program)
+        return found
+
+
+@dataclass(slots=True)
+class Matchers:
+    """One matcher per child, renewed when its plan changes."""
+
+    _by_child: dict[str, Matcher] = field(default_factory=dict)
+
+    def of(self, rules: ChildRules, date: dt.date) -> Matcher:
+        plan = rules.plan(date)
+        found = self._by_child.get(rules.name)
+        if found is None or found.plan is not plan or found.rules is not rules:
+            found = self._by_child[rules.name] = Matcher(rules, plan)
+        return found
+
+
+def needs_hash(plan: Plan) -> bool:
+    """Some rule names a program by its SHA-256, so hosts must be asked for it before a default is applied."""
+    return any(limit.source.sha256 for limit in plan.programs)
+
+
+def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
+    entry, strong_entry = _catalogue(rules, program)
+    groups = _groups(rules, program, entry)
+    best: tuple[int, ProgramLimit, bool] | None = None
+    group_limits: list[ProgramLimit] = []
+    for limit in plan.programs:
+        level, strong = _level(limit, program, entry, strong_entry, groups)
+        if level is None:
+            continue
+        if level == GROUP:
+            group_limits.append(limit)
+        if best is None or level < best[0]:
+            best = (level, limit, strong)
+    known = entry is not None or best is not None
+    plumbing = not known and program.protected and not program.application
+    default: Action = "allow" if plumbing else plan.unknown
+    key = entry.id if entry else program.package.partition(":")[2] or program.name
+    title = entry.name if entry else program.name
+    if best is None:
+        action = default
+        if entry is not None and entry.group == "system" and strong_entry:
+            action = "allow"
+        rule = (
+            "system"
+            if plumbing or (entry and entry.group == "system" and strong_entry)
+            else f"{rules.name}/unknown-programs"
+        )
+        recorded = "" if rule == "system" else key
+        return Match(recorded, title, rule, action, None, strong_entry, not plan.count_listed, groups)
+    level, limit, strong = best
+    action = limit.action
+    counts = limit.counts if limit.counts is not None else not plan.count_listed
+    if not strong:
+        # A name proves nothing: the rule may only make matters stricter than the default would.
+        action = max(action, default, key=_STRICTNESS.__getitem__)
+        counts = counts or not plan.count_listed
+    title = entry.name if entry else (limit.title if level not in (GROUP, NAME) else title)
+    if entry is None and level != GROUP and limit.source.name is None:
+        key = limit.source.program or limit.source.id or key
+    others = tuple(other for other in group_limits if other is not limit)
+    return Match(key, title, limit.id, action, limit, strong, counts, groups, others)
+
+
+def _level(
+    limit: ProgramLimit, program: ProgramId, entry: CatalogueEntry | None, strong_entry: bool, groups: tuple[str, ...]
+) -> tuple[int | None, bool]:
+    """How specifically a rule names this program, and whether on evidence the child cannot change."""
+    source = limit.source
+    if source.sha256:
+        return (SHA256, True) if program.sha256 == source.sha256 else (None, False)
+    if source.signer:
+        return (SIGNER, True) if program.signer and program.signer == source.signer else (None, False)
+    if source.package:
+        return (PACKAGE, True) if _same_package(program.package, source.package) else (None, False)
+    if source.path:
+        if program.path != source.path and not _below(program.path, source.path):
+            return None, False
+        return (PATH, True) if program.protected else (NAME, False)
+    if source.program:
+        if entry is not None and entry.id == source.program:
+            return (PACKAGE, True) if strong_entry else (NAME, False)
+        return (NAME, False) if program.name == source.program else (None, False)
+    if source.name:
+        return (NAME, False) if program.name == source.name else (None, False)
+    if source.group in groups:
+        return GROUP, strong_entry
+    return None, False
+
+
+def _catalogue(rules: ChildRules, program: ProgramId) -> tuple[CatalogueEntry | None, bool]:
+    """The catalogue entry this program is, and whether more than its file name says so."""
+    weak: CatalogueEntry | None = None
+    kind, _, package = program.package.partition(":")
+    for entry in rules.catalogue.values():
+        linux, windows, mac = entry.linux, entry.windows, entry.macos
+        if linux is not None:
+            listed = {"deb": linux.package, "rpm": linux.package, "flatpak": linux.flatpak, "snap": linux.snap}.get(
+                kind, []
+            )
+            if package and package in listed:
+                return entry, True
+            if program.name in linux.binary:
+                if program.protected:
+                    return entry, True
+                weak = weak or entry
+        if windows is not None:
+            if package and windows.appx == package:
+                return entry, True
+            if program.name in windows.binary:
+                if program.signer and windows.publisher == program.signer:
+                    return entry, True
+                weak = weak or entry
+        if mac is not None and program.name in mac.binary:
+            if program.signer and mac.team == program.signer:
+                return entry, True
+            weak = weak or entry
+    return weak, False
+
+
+def _groups(rules: ChildRules, program: ProgramId, entry: CatalogueEntry | None) -> tuple[str, ...]:
+    own = entry.id if entry else program.name
+    return tuple(
+        name for name, members in rules.groups.items() if own in members or (entry is not None and entry.group == name)
+    )
+
+
+def _same_package(have: str, want: str) -> bool:
+    return bool(have) and (have == want or have.partition(":")[2] == want)
+
+
+def _below(path: str, folder: str) -> bool:
+    return folder.endswith("/") and path.startswith(folder)

@@ -1,0 +1,209 @@
+"""A whole computer in memory: accounts, sessions, processes, a clock.
+
+It implements the real ``Host`` interface (the same contract tests run against it and against Linux), so that whole weeks
+pass in a second in tests, in ``fairtime simulate`` and in what-if questions.  Nothing here knows of policies: scenario
+code plays the people (``login``, ``start``, ``lock`` …), the service plays itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from agent.clock import SECOND, FakeClock, Millis
+from agent.errors import HostError
+from agent.model.policy import Ending
+from agent.model.program import Process, ProgramId
+from agent.model.snapshot import Session, SessionKind, Snapshot
+from agent.platforms.base import Ability, Account, Capability, Finding
+
+TERMINATE_AFTER = 2 * SECOND
+KILL_AFTER = 5 * SECOND
+
+
+@dataclass(slots=True)
+class _Running:
+    process: Process
+    ignores_term: bool = False
+    dying: Millis | None = None
+    """Boot time at which a stop began."""
+
+
+@dataclass(slots=True)
+class FakeHost:
+    """The computer.  ``clock`` is steered by ``advance``; everything else by the people in the scenario."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    missing: dict[Capability, str] = field(default_factory=dict)
+    """Capabilities this computer lacks, with the reason."""
+    people: dict[str, Account] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    running: dict[int, _Running] = field(default_factory=dict)
+    installed: dict[str, ProgramId] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
+    ended: list[tuple[str, Ending]] = field(default_factory=list)
+    """Every session ending that was carried out, for assertions."""
+    killed: list[Process] = field(default_factory=list)
+    _watched: frozenset[str] = frozenset()
+    _decide: Callable[[Process], bool] | None = None
+    _wake: Callable[[], None] | None = None
+    _serial: int = 1000
+
+    # ---- what people do ------------------------------------------------------------------------------------------
+
+    def add_account(self, name: str, *, administrator: bool = False) -> Account:
+        account = Account(name, str(1000 + len(self.people)), administrator, f"/home/{name}")
+        self.people[name] = account
+        return account
+
+    def install(self, program: ProgramId) -> ProgramId:
+        self.installed[program.path or program.name] = program
+        return program
+
+    def login(self, account: str, *, kind: SessionKind = "wayland") -> Session:
+        self._serial += 1
+        session = Session(id=f"s{self._serial}", account=account, kind=kind, playing=False, busy=False, input_idle=0)
+        self.sessions[session.id] = session
+        self._woken()
+        return session
+
+    def change(self, session: str, **changes: object) -> Session:
+        """Set hints or evidence of a session, for instance ``locked_hint=True``."""
+        from msgspec.structs import replace
+
+        self.sessions[session] = replace(self.sessions[session], **changes)
+        self._woken()
+        return self.sessions[session]
+
+    def logout(self, session: str) -> None:
+        gone = self.sessions.pop(session, None)
+        if gone is not None and not any(s.account == gone.account for s in self.sessions.values()):
+            for pid in [p for p, r in self.running.items() if r.process.account == gone.account]:
+                del self.running[pid]
+        self._woken()
+
+    def start(self, account: str, program: ProgramId, *, parent: int = 1, ignores_term: bool = False) -> Process | None:
+        """Start a program; ``None`` when the service did not let it run."""
+        self._serial += 1
+        process = Process(
+            pid=self._serial,
+            started=self.clock.instant.boot + self._serial,
+            parent=parent,
+            account=account,
+            program=program,
+        )
+        if account in self._watched and self._decide is not None and not self._decide(process):
+            self.killed.append(process)
+            return None
+        self.running[process.pid] = _Running(process, ignores_term)
+        return process
+
+    def quit(self, pid: int) -> None:
+        self.running.pop(pid, None)
+
+    def advance(self, millis: Millis, *, asleep: bool = False) -> None:
+        """Let real time pass; programs that were asked to stop die when their time comes."""
+        self.clock.advance(millis, asleep=asleep)
+        now = self.clock.instant.boot
+        for pid, running in list(self.running.items()):
+            if running.dying is not None:
+                patience = KILL_AFTER if running.ignores_term else 0
+                if now - running.dying >= patience:
+                    self.killed.append(running.process)
+                    self.running.pop(pid, None)
+
+    # ---- the Host interface --------------------------------------------------------------------------------------
+
+    async def open(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    async def close(self) -> None:
+        self._wake = None
+        self._decide = None
+
+    def watch(self, accounts: Collection[str]) -> None:
+        self._watched = frozenset(accounts)
+
+    async def observe(self) -> Snapshot:
+        return Snapshot(
+            sessions=tuple(s for s in self.sessions.values() if s.account in self._watched),
+            processes=tuple(r.process for r in self.running.values() if r.process.account in self._watched),
+            degraded=tuple(self.missing.values()),
+        )
+
+    def on_start(self, decide: Callable[[Process], bool]) -> None:
+        if Capability.START_EVENTS not in self.missing:
+            self._decide = decide
+
+    async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
+        root = self.running.get(pid)
+        if root is None or root.process.started != started:
+            return
+        for member in self._tree(pid):
+            running = self.running[member]
+            if at_once or not running.ignores_term:
+                self.killed.append(running.process)
+                del self.running[member]
+            elif running.dying is None:
+                running.dying = self.clock.instant.boot
+
+    async def end_session(self, session: str, ending: Ending) -> None:
+        found = self.sessions.get(session)
+        if found is None:
+            raise HostError(f"There is no session {session}", "It has probably ended already.")
+        capability = {"lock": Capability.LOCK, "logout": Capability.LOGOUT, "freeze": Capability.FREEZE}[ending]
+        if capability in self.missing:
+            raise HostError(
+                f"This PC cannot {ending}: {self.missing[capability]}", "Choose another ending in the policy."
+            )
+        self.ended.append((session, ending))
+        if ending == "lock":
+            self.change(session, locked_hint=True)
+        elif ending == "logout":
+            self.logout(session)
+        else:
+            self.frozen.add(found.account)
+
+    async def thaw(self, account: str) -> None:
+        self.frozen.discard(account)
+
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(self.people.values())
+
+    def abilities(self) -> tuple[Ability, ...]:
+        return tuple(Ability(c, c not in self.missing, self.missing.get(c, "")) for c in Capability)
+
+    def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
+        return tuple(
+            Finding(
+                "child-administrator",
+                "open",
+                f"{name} is an administrator of this PC",
+                "Make it a standard account: an administrator can switch off any protection.",
+                name,
+            )
+            for name in children
+            if name in self.people and self.people[name].administrator
+        )
+
+    def identify(self, path: str) -> Process | None:
+        program = self.installed.get(path)
+        if program is None:
+            return None
+        account = min(self._watched, default="")
+        return Process(pid=0, started=0, parent=0, account=account, program=program)
+
+    def machine_id(self) -> str:
+        return "fake-machine"
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    def _tree(self, pid: int) -> list[int]:
+        tree = [pid]
+        for member in tree:
+            tree += [p for p, r in self.running.items() if r.process.parent == member and p not in tree]
+        return tree
+
+    def _woken(self) -> None:
+        if self._wake is not None:
+            self._wake()

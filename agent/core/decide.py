@@ -24,7 +24,7 @@ from agent.model.grant import Grant
 from agent.model.program import Process
 from agent.model.snapshot import Session
 from agent.model.usage import DayUse, Folding, Usage
-from agent.model.verdict import Effect, EndSession, Ladder, Notify, StopProgram, Verdict
+from agent.model.verdict import Effect, EndSession, Ladder, NoticeKind, Notify, Stage, StopProgram, Thaw, Verdict
 
 WARN_EVERY = MINUTE
 
@@ -64,17 +64,19 @@ def decide(at: Situation) -> Decision:
     state, disagreement = activity(at.sessions)
     paused = any(g.kind == "pause" and (g.until is None or g.until > now.wall) for g in at.grants)
     judged = judge(at.matcher, now, at.processes, at.usage, at.grants)
+    if now.plan.learning_after and not paused:
+        counting = allowance(at.rules, now, at.usage, at.grants, at.folding, counts=True)
+        if counting.remaining == 0 and counting.only_minutes:
+            # Minutes are used up, but learning goes on: nothing that counts may run, and the session stays.
+            judged = judged.without_counting(counting.binding)
     left = allowance(at.rules, now, at.usage, at.grants, at.folding, judged.counts)
-    if left.remaining == 0 and now.plan.learning_after and left.only_minutes and not paused:
-        # Minutes are used up, but learning goes on: nothing that counts may run, and the session stays.
-        judged = judged.without_counting(left.binding)
-        left = allowance(at.rules, now, at.usage, at.grants, at.folding, counts=False)
     here = state in (Activity.USED, Activity.UNCONFIRMED) or any(s.active and not s.locked_hint for s in at.sessions)
     free_now = any(start <= now.wall < end for start, end in now.free)
-    if paused:
-        stage, effects, ladder = "paused", [], replace(at.ladder, shown=(), grace_from=None)
-    else:
-        stage, effects, ladder = _ladder(at, left, here, in_use=state is Activity.USED)
+    stage: Stage = "paused"
+    effects: list[Effect] = []
+    ladder = replace(at.ladder, shown=(), grace_from=None)
+    if not paused:
+        stage, effects, ladder = _ladder(at, left, here)
     program_effects, ladder = _programs(at, judged, ladder)
     today = at.usage.days.get(now.day.isoformat(), DayUse())
     verdict = Verdict(
@@ -83,7 +85,7 @@ def decide(at: Situation) -> Decision:
         remaining=left.remaining,
         binding=left.binding,
         constraints=left.constraints,
-        stage=stage,  # type: ignore[arg-type]  # one of Stage's literals, by construction
+        stage=stage,
         in_use=state is Activity.USED,
         free_now=free_now,
         used_today=today.total,
@@ -105,7 +107,7 @@ def decide(at: Situation) -> Decision:
     return Decision(verdict, (*effects, *program_effects), ladder, seen, disagreement, judged)
 
 
-def _ladder(at: Situation, left: Allowance, here: bool, *, in_use: bool) -> tuple[str, list[Effect], Ladder]:
+def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Effect], Ladder]:
     ladder = (
         at.ladder
         if at.ladder.boot_id == at.boot_id
@@ -114,16 +116,20 @@ def _ladder(at: Situation, left: Allowance, here: bool, *, in_use: bool) -> tupl
     remaining = left.remaining
     if remaining is None or remaining > 0:
         effects, ladder = _notices(at, left, ladder, here)
-        return "open", effects, replace(ladder, grace_from=None, was_open=here, last_warned=0)
+        if ladder.frozen:
+            effects = [*effects, *(Thaw(child=at.rules.name, account=a) for a in at.rules.child.accounts)]
+        return "open", effects, replace(ladder, grace_from=None, was_open=here, last_warned=0, frozen=False)
     if not here:
         return "up", [], ladder
     if at.moment.plan.mode != "block" and not (left.binding and left.binding.kind == "lock"):
         return _told_only(at, left, ladder)
+    # "Lock now" means now.
+    grace = 0 if left.binding and left.binding.kind == "lock" else at.moment.plan.grace
     grace_from = ladder.grace_from
     if grace_from is None:
         # A session that starts when nothing is left has nothing to save.
-        grace_from = at.boot if ladder.was_open else at.boot - at.moment.plan.grace
-    grace_left = grace_from + at.moment.plan.grace - at.boot
+        grace_from = at.boot if ladder.was_open else at.boot - grace
+    grace_left = grace_from + grace - at.boot
     first = ladder.grace_from is None
     ladder = replace(ladder, grace_from=grace_from, shown=())
     sentence = left.binding.sentence if left.binding else "Your time is up."
@@ -134,18 +140,18 @@ def _ladder(at: Situation, left: Allowance, here: bool, *, in_use: bool) -> tupl
         text = f"{sentence} You have {duration_words(grace_left)} to save your work."
         notice = Notify(child=at.rules.name, kind="grace", title="Time is up", text=text, left=grace_left, rule=rule)
         return "grace", [notice], ladder
-    effects: list[Effect] = []
+    due: list[Effect] = []
     if first or ladder.was_open:
-        effects.append(Notify(child=at.rules.name, kind="up", title="Time is up", text=sentence, left=0, rule=rule))
+        due.append(Notify(child=at.rules.name, kind="up", title="Time is up", text=sentence, left=0, rule=rule))
     for session in at.sessions:
-        state, lie = of_session(session)
+        _, lie = of_session(session)
         if session.active and (not session.locked_hint or lie):
             # A session that claims to be locked while it is used will not be held by another lock.
             ending = "logout" if lie and at.moment.plan.ending == "lock" else at.moment.plan.ending
-            effects.append(
+            due.append(
                 EndSession(child=at.rules.name, session=session.id, account=session.account, ending=ending, rule=rule)
             )
-    return "up", effects, replace(ladder, was_open=False)
+    return "up", due, replace(ladder, was_open=False, frozen=ladder.frozen or at.moment.plan.ending == "freeze")
 
 
 def _notices(at: Situation, left: Allowance, ladder: Ladder, here: bool) -> tuple[list[Effect], Ladder]:
@@ -157,7 +163,7 @@ def _notices(at: Situation, left: Allowance, ladder: Ladder, here: bool) -> tupl
     if not due or not here:
         return [], replace(ladder, shown=shown)
     # After a sleep that passed several thresholds only the nearest one is news.
-    kind = "break" if left.binding and left.binding.kind == "break" else "time"
+    kind: NoticeKind = "break" if left.binding and left.binding.kind == "break" else "time"
     why = left.binding.sentence if left.binding else ""
     notice = Notify(
         child=at.rules.name,
@@ -175,7 +181,7 @@ def _rounded(millis: Millis) -> Millis:
     return round(millis / MINUTE) * MINUTE if millis > 2 * MINUTE else -(-millis // 1000) * 1000
 
 
-def _told_only(at: Situation, left: Allowance, ladder: Ladder) -> tuple[str, list[Effect], Ladder]:
+def _told_only(at: Situation, left: Allowance, ladder: Ladder) -> tuple[Stage, list[Effect], Ladder]:
     """Modes ``inform`` and ``warn``: an agreement, not a lock."""
     again = at.moment.plan.mode == "warn" and at.boot - ladder.last_warned >= WARN_EVERY
     if ladder.grace_from is not None and not again:
@@ -209,7 +215,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
                         continue
                 elif key not in told:
                     told.add(key)
-                    kind = "ask" if verdict.action == "ask" else "blocked"
+                    kind: NoticeKind = "ask" if verdict.action == "ask" else "blocked"
                     effects.append(_notice(at, verdict.title, verdict.sentence, kind, verdict.rule, verdict.program))
                 effects.append(
                     StopProgram(
@@ -260,5 +266,5 @@ def _program_notices(
     return [Notify(child=at.rules.name, kind="time", title=title, text=text, left=left, rule=rule, program=program)]
 
 
-def _notice(at: Situation, title: str, text: str, kind: str, rule: str, program: str) -> Notify:
-    return Notify(child=at.rules.name, kind=kind, title=title, text=text, rule=rule, program=program)  # type: ignore[arg-type]  # callers pass literals
+def _notice(at: Situation, title: str, text: str, kind: NoticeKind, rule: str, program: str) -> Notify:
+    return Notify(child=at.rules.name, kind=kind, title=title, text=text, rule=rule, program=program)

@@ -26,20 +26,20 @@ class Judged:
     groups: tuple[str, ...]
     counts: bool
 
+    used_up: Constraint | None = None
+    """The minutes that are used up while learning goes on: nothing that counts may run."""
+
     def without_counting(self, because: Constraint | None) -> Judged:
         """The same with everything that counts blocked, because the minutes are used up."""
-        sentence = because.sentence if because else "Your minutes are used up."
-        rule = because.rule if because else ""
-        verdicts = tuple(
-            (
-                process,
-                _with(verdict, "block", rule, f"{sentence} Programs that do not count can go on.", left=0),
-            )
-            if verdict.counts and verdict.action in ("allow", "inform", "warn")
-            else (process, verdict)
-            for process, verdict in self.verdicts
-        )
-        return replace(self, verdicts=verdicts, counts=False)
+        after = replace(self, used_up=because, counts=False)
+        return replace(after, verdicts=tuple((process, after.narrowed(verdict)) for process, verdict in self.verdicts))
+
+    def narrowed(self, verdict: ProgramVerdict) -> ProgramVerdict:
+        """A verdict on one program with ``used_up`` applied."""
+        if self.used_up is None or not verdict.counts or verdict.action not in ("allow", "inform", "warn"):
+            return verdict
+        sentence = f"{self.used_up.sentence} Programs that do not count can go on."
+        return _with(verdict, "block", self.used_up.rule, sentence, left=0)
 
 
 def judge(matcher: Matcher, now: Moment, processes: Sequence[Process], usage: Usage, grants: Iterable[Grant]) -> Judged:
@@ -99,7 +99,6 @@ def permitted(subject: str, program: ProgramId, key: str, strong: bool) -> bool:
 def _verdict(
     matcher: Matcher, match: Match, program: ProgramId, now: Moment, usage: Usage, permits: tuple[Grant, ...]
 ) -> ProgramVerdict:
-    plan = matcher.plan
     limit = match.limit
     sentence = _sentence(match, limit)
     verdict = ProgramVerdict(

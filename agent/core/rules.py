@@ -16,18 +16,19 @@ from agent.core.family import layered, parse_clock, parse_duration, parse_hours
 from agent.core.schedule import MinuteSpan
 from agent.model.policy import (
     Action,
+    ByDay,
     CatalogueEntry,
     Child,
+    Day,
     Ending,
     Family,
     HoursByDay,
-    Limits,
     Policy,
     ProgramRule,
     SiteRules,
 )
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def compile_policy(policy: Policy) -> Rules:
     return Rules(policy, zone, reset, children, accounts, frozenset(g.account for g in family.guardians))
 
 
-def by_day(table: Mapping[str, str] | None, date: dt.date) -> Millis | None:
+def by_day(table: ByDay | None, date: dt.date) -> Millis | None:
     """The duration for a date's weekday: its own key, else schooldays/weekend, else all."""
     if not table:
         return None
@@ -142,7 +143,7 @@ def by_day(table: Mapping[str, str] | None, date: dt.date) -> Millis | None:
     return None
 
 
-def hours_on(table: Mapping[str, list[str]] | None, date: dt.date) -> tuple[MinuteSpan, ...] | None:
+def hours_on(table: HoursByDay | None, date: dt.date) -> tuple[MinuteSpan, ...] | None:
     """The hours for a date's weekday, as ``by_day``; ``None`` where the table is silent."""
     if not table:
         return None
@@ -152,7 +153,7 @@ def hours_on(table: Mapping[str, list[str]] | None, date: dt.date) -> tuple[Minu
     return None
 
 
-def _keys(date: dt.date) -> tuple[str, str, str]:
+def _keys(date: dt.date) -> tuple[Day, Day, Day]:
     weekday = date.weekday()
     return _DAYS[weekday], "weekend" if weekday >= 5 else "schooldays", "all"
 

@@ -9,6 +9,7 @@ sleep can stop the clock that is used (boot time minus awake time).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ from agent.core.activity import Activity
 from agent.core.schedule import Span, holding, local, next_hour, policy_day
 from agent.model.usage import Charge, ChargeKind, DayUse, Folding, Usage
 
+KEPT_DAYS = 40
+"""More than a month, and more than the week that saved minutes look back."""
 UNCONFIRMED_AT_ONCE = 15 * MINUTE
 UNCONFIRMED_A_DAY = HOUR
 
@@ -86,7 +89,7 @@ def fold(
                 charge("group", used, key)
         out.folding = _running(out.folding, seen, length, used, unconfirmed, day, rest)
     if slept:
-        out.folding = _rested(out.folding, slept, rest)
+        out.folding = rested(out.folding, slept, rest)
     return out
 
 
@@ -110,6 +113,12 @@ def added(usage: Usage, charges: Iterable[Charge]) -> Usage:
                 day = replace(day, groups={**day.groups, charge.key: day.groups.get(charge.key, 0) + charge.millis})
         days[charge.day] = day
     return replace(usage, days=days)
+
+
+def new_day(usage: Usage, today: str) -> Usage:
+    """The sums at the start of a policy day: days too old to matter are dropped, and a lost ledger is forgiven."""
+    oldest = (dt.date.fromisoformat(today) - dt.timedelta(days=KEPT_DAYS)).isoformat()
+    return replace(usage, lost=False, days={day: use for day, use in usage.days.items() if day >= oldest})
 
 
 def _pieces(
@@ -156,12 +165,13 @@ def _running(
     )
     idle = length - used
     if idle:
-        folding = _rested(folding, idle, rest)
+        folding = rested(folding, idle, rest)
     if used:
         folding = replace(folding, streak=folding.streak + used, resting=0)
     return folding
 
 
-def _rested(folding: Folding, millis: Millis, rest: Millis) -> Folding:
+def rested(folding: Folding, millis: Millis, rest: Millis) -> Folding:
+    """Time away from the screen, whatever the reason (idle, asleep, switched off); a long enough one ends a streak."""
     resting = folding.resting + millis
     return replace(folding, resting=resting, streak=0 if rest and resting >= rest else folding.streak)

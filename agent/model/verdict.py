@@ -71,17 +71,22 @@ class Ladder(Struct, frozen=True, kw_only=True):
     """There was time left, and use, before it ran out: only then is there a grace to save."""
     last_warned: int = 0
     """Boot milliseconds of the last repeated warning (mode ``warn``)."""
+    frozen: bool = False
+    """Sessions were frozen at time-up and must be thawed when there is time again."""
     told: tuple[str, ...] = ()
     """Things told once: ``pid/start`` of a process, ``day/program`` of a program, thresholds of a program."""
     stopping: tuple[tuple[str, int], ...] = ()
     """Programs whose minutes ran out, and since when (boot ms)."""
 
 
+NoticeKind = Literal["time", "grace", "up", "blocked", "warn", "inform", "ask", "granted", "break", "state"]
+
+
 class Notify(Struct, frozen=True, kw_only=True, tag="notify"):
     """Show a notice to a child; ``kind`` lets faces choose words and urgency, ``text`` is ready to show."""
 
     child: str
-    kind: Literal["time", "grace", "up", "blocked", "warn", "inform", "ask", "granted", "break", "state"]
+    kind: NoticeKind
     title: str
     text: str
     left: int | None = None
@@ -113,4 +118,11 @@ class StopProgram(Struct, frozen=True, kw_only=True, tag="stop"):
     """A program that was never allowed to start gets no time to close."""
 
 
-Effect = Notify | EndSession | StopProgram
+class Thaw(Struct, frozen=True, kw_only=True, tag="thaw"):
+    """Undo a freeze: there is time again."""
+
+    child: str
+    account: str
+
+
+Effect = Notify | EndSession | StopProgram | Thaw

@@ -1,0 +1,107 @@
+"""Carry out what was decided.  Every effect may come again; doing it twice does no harm.
+
+What fails is not dropped: a lock that the desktop does not honour becomes a logout, and whatever cannot be done at all is
+recorded as a degraded state and shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from agent.clock import SECOND, Millis
+from agent.errors import HostError
+from agent.model.policy import Ending
+from agent.model.record import EventKind
+from agent.model.verdict import Effect, EndSession, Notify, StopProgram, Thaw
+from agent.platforms.base import Host
+
+log = logging.getLogger(__name__)
+
+AGAIN_AFTER = 2 * SECOND
+"""A session that is still open is ended again this long after the last try: a desktop needs a moment to lock."""
+GIVE_UP_LOCKING = 2
+"""So many locks in a row without effect, and the next is a logout."""
+
+Record = Callable[[str, EventKind, str, str, str], None]
+"""``(child, kind, subject, rule, text)`` into the ledger's events."""
+
+
+@dataclass(slots=True)
+class _Ending:
+    at: Millis
+    tries: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """Applies effects to a host; ``push`` shows a notice to whoever listens."""
+
+    host: Host
+    push: Callable[[Notify], None]
+    record: Record
+    _endings: dict[str, _Ending] = field(default_factory=dict)
+    _stopped: dict[tuple[int, int], None] = field(default_factory=dict)
+
+    async def apply(self, effects: Iterable[Effect], boot: Millis) -> None:
+        """Carry out one tick's effects; returns when the first step of each is done."""
+        ending: set[str] = set()
+        for effect in effects:
+            match effect:
+                case Notify():
+                    self._notify(effect)
+                case StopProgram():
+                    await self._stop(effect)
+                case EndSession():
+                    ending.add(effect.session)
+                    await self._end(effect, boot)
+                case Thaw():
+                    await self._thaw(effect)
+        for session in [s for s in self._endings if s not in ending]:
+            if boot - self._endings[session].at > 5 * AGAIN_AFTER:
+                del self._endings[session]
+
+    def _notify(self, notice: Notify) -> None:
+        self.push(notice)
+        if notice.kind in ("warn", "inform"):
+            self.record(notice.child, "warned", notice.program, notice.rule, notice.text)
+
+    async def _stop(self, effect: StopProgram) -> None:
+        key = (effect.pid, effect.started)
+        if key not in self._stopped:
+            if len(self._stopped) > 4096:
+                self._stopped.clear()
+            self._stopped[key] = None
+            kind: EventKind = "blocked" if effect.at_once else "ended"
+            self.record(effect.child, kind, effect.program, effect.rule, effect.sentence)
+        try:
+            await self.host.stop(effect.pid, effect.started, at_once=effect.at_once)
+        except HostError as error:
+            log.warning("cannot stop %s: %s", effect.program, error)
+            self.record(effect.child, "degraded", effect.program, effect.rule, f"Could not be stopped: {error.title}")
+
+    async def _end(self, effect: EndSession, boot: Millis) -> None:
+        last = self._endings.get(effect.session)
+        if last is not None and boot - last.at < AGAIN_AFTER:
+            return
+        tries = 0 if last is None else last.tries
+        wanted: Ending = "logout" if effect.ending == "lock" and tries >= GIVE_UP_LOCKING else effect.ending
+        self._endings[effect.session] = _Ending(boot, tries + 1)
+        for ending in (wanted, "logout"):
+            try:
+                await self.host.end_session(effect.session, ending)  # type: ignore[arg-type]  # both are Endings
+            except HostError as error:
+                log.warning("cannot %s session %s: %s", ending, effect.session, error)
+                self.record(effect.child, "degraded", effect.session, effect.rule, error.title)
+                continue
+            if tries == 0:
+                self.record(effect.child, "ended", "session", effect.rule, f"Session ended ({ending}).")
+            return
+
+    async def _thaw(self, effect: Thaw) -> None:
+        try:
+            await self.host.thaw(effect.account)
+        except HostError as error:
+            log.warning("cannot thaw %s: %s", effect.account, error)
+            self.record(effect.child, "degraded", effect.account, "", error.title)

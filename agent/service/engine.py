@@ -1,0 +1,282 @@
+"""The state between two ticks, and one step of it: fold what passed, then decide what is due.
+
+No I/O: the loop feeds it observations and carries out what it returns; ``fairtime simulate`` and whole-day tests drive the
+same engine on the fake computer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Struct
+
+from agent.clock import SECOND, Instant, Millis, between
+from agent.core.activity import Activity, activity
+from agent.core.constraints import Moment, moment
+from agent.core.decide import Decision, Situation, decide
+from agent.core.judge import verdict_on
+from agent.core.programs import Matchers, needs_hash
+from agent.core.rules import ChildRules, Rules, duration_words
+from agent.core.timekeeper import Timekeeper, advance, confirmed, start
+from agent.core.usage import Seen, added, fold, new_day, rested
+from agent.model.grant import Grant
+from agent.model.program import Process
+from agent.model.record import LedgerEvent
+from agent.model.snapshot import Snapshot
+from agent.model.usage import Charge, Folding, Usage
+from agent.model.verdict import Effect, Ladder, Notify, ProgramVerdict
+
+NOTABLE_GAP = 30 * SECOND
+"""A shorter time without observation is not worth a line; it is charged or not just the same."""
+
+
+class SavedChild(Struct, frozen=True, kw_only=True):
+    """What must survive a crash for one child."""
+
+    folding: Folding = Folding()
+    ladder: Ladder = Ladder()
+
+
+class Saved(Struct, frozen=True, kw_only=True):
+    """What must survive a crash."""
+
+    keeper: Timekeeper
+    children: dict[str, SavedChild] = {}
+
+
+@dataclass(slots=True)
+class Child:
+    """One child between ticks."""
+
+    rules: ChildRules
+    usage: Usage
+    folding: Folding = field(default_factory=Folding)
+    ladder: Ladder = field(default_factory=Ladder)
+    moment: Moment | None = None
+    seen: Seen | None = None
+    decision: Decision | None = None
+    disagreed: bool = False
+
+
+@dataclass(slots=True)
+class Step:
+    """What one tick brought."""
+
+    wall: Millis
+    charges: list[Charge] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    events: list[LedgerEvent] = field(default_factory=list)
+    new_day: bool = False
+    changed: bool = False
+    """A verdict, a stage or a shown minute changed: faces want to know."""
+
+
+UsageOf = Callable[[str, str], Usage]
+GrantsOf = Callable[[str], tuple[Grant, ...]]
+
+
+@dataclass(slots=True)
+class Engine:
+    """Decides for every child of a policy.
+
+    ``usage_of(child, day)`` reads the ledger's sums (asked at start and at each new day only); ``grants_of(child)`` the
+    grants in force (cheap, asked every tick).
+    """
+
+    rules: Rules
+    usage_of: UsageOf
+    grants_of: GrantsOf
+    floor: Millis = 0
+    keeper: Timekeeper | None = None
+    children: dict[str, Child] = field(default_factory=dict)
+    last: Instant | None = None
+    _matchers: Matchers = field(default_factory=Matchers)
+    _resumed: bool = False
+    _shown: dict[str, tuple[object, ...]] = field(default_factory=dict)
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def resume(self, saved: bytes | None) -> None:
+        """Take up the state that an earlier run saved; damaged state is refused by ``msgspec.DecodeError``."""
+        self._resumed = True
+        if saved is None:
+            return
+        state = msgspec.json.decode(saved, type=Saved)
+        self.keeper = state.keeper
+        self.last = Instant(state.keeper.wall, state.keeper.boot, state.keeper.awake, state.keeper.boot_id)
+        for name, one in state.children.items():
+            if name in self.rules.children:
+                child = self._child(name, state.keeper.wall)
+                child.folding, child.ladder = one.folding, one.ladder
+
+    def saved(self) -> bytes:
+        """The state to save with the charges of this step, in one transaction."""
+        assert self.keeper is not None, "nothing to save before the first step"
+        children = {n: SavedChild(folding=c.folding, ladder=c.ladder) for n, c in self.children.items()}
+        return msgspec.json.encode(Saved(keeper=self.keeper, children=children))
+
+    def adopt(self, rules: Rules) -> None:
+        """A new policy comes into force between two ticks; use and ladders stay."""
+        self.rules = rules
+        for name in [n for n in self.children if n not in rules.children]:
+            del self.children[name]
+        for name, child in self.children.items():
+            child.rules, child.moment = rules.children[name], None
+
+    def confirm_clock(self, now: Instant) -> None:
+        if self.keeper is not None:
+            self.keeper = confirmed(self.keeper, now)
+
+    # ---- one tick ------------------------------------------------------------------------------------------------
+
+    def step(self, now: Instant, snapshot: Snapshot) -> Step:
+        """Fold the time since the last observation, then decide on this one."""
+        before, keeper = self.last, self.keeper
+        if keeper is None:
+            self.keeper, clock_event = start(now, self.floor), None
+        else:
+            self.keeper, clock_event = advance(keeper, now)
+        out = Step(wall=self.keeper.wall)
+        for name in self.rules.children:
+            self._child(name, keeper.wall if keeper else out.wall)
+        if before is not None and keeper is not None:
+            self._fold(before, now, keeper.wall, snapshot, out)
+        self.last = now
+        for name, child in self.children.items():
+            self._decide(name, child, now, snapshot, out)
+        if clock_event is not None:
+            day = next(iter(self.children.values())).moment
+            out.events.append(
+                LedgerEvent(at=out.wall, day=day.day.isoformat() if day else "", kind="clock", text=clock_event.text)
+            )
+        return out
+
+    def _fold(self, before: Instant, now: Instant, wall: Millis, snapshot: Snapshot, out: Step) -> None:
+        passage = between(before, now)
+        if passage.rebooted:
+            # The machine was off, or the agent not yet up: time since this boot is folded from here on.
+            for child in self.children.values():
+                child.seen = None
+                child.folding = self._away(child, out.wall - wall)
+            return
+        for name, child in self.children.items():
+            seen = child.seen
+            if seen is None:
+                seen = self._over_a_gap(name, child, passage.awake, snapshot, out)
+                if seen is None:
+                    child.folding = self._away(child, passage.elapsed)
+                    continue
+            rest = child.rules.plan(child.moment.day).break_rest if child.moment else 0
+            folded = fold(
+                child.folding, seen, wall, passage.awake, passage.slept, self.rules.zone, self.rules.reset, rest
+            )
+            child.folding = folded.folding
+            child.usage = added(child.usage, folded.charges)
+            out.charges += folded.charges
+
+    def _away(self, child: Child, gap: Millis) -> Folding:
+        """Time nobody used the PC is rest; a run of unconfirmed idle ends with it."""
+        assert self.keeper is not None
+        plan = moment(child.rules, self.keeper.wall, child.moment).plan
+        return msgspec.structs.replace(rested(child.folding, max(0, gap), plan.break_rest), unconfirmed=0, in_use=False)
+
+    def _over_a_gap(self, name: str, child: Child, gap: Millis, snapshot: Snapshot, out: Step) -> Seen | None:
+        """After a crash: the gap is charged when the child was at it before and is at it now, else named."""
+        now, _ = activity(s for s in snapshot.sessions if self.rules.accounts.get(s.account) == name)
+        if child.folding.in_use and now in (Activity.USED, Activity.UNCONFIRMED):
+            if gap >= NOTABLE_GAP:
+                out.events.append(self._unobserved(name, gap, "and charged, because the session was in use"))
+            return Seen(child=name, activity=Activity.USED)
+        if gap >= NOTABLE_GAP:
+            out.events.append(self._unobserved(name, gap, "and not charged"))
+        return None
+
+    def _unobserved(self, name: str, gap: Millis, what: str) -> LedgerEvent:
+        assert self.keeper is not None
+        day = moment(self.rules.children[name], self.keeper.wall).day.isoformat()
+        text = f"{duration_words(gap)} unobserved, {what}."
+        return LedgerEvent(at=self.keeper.wall, day=day, child=name, kind="unobserved", subject=str(gap), text=text)
+
+    def _decide(self, name: str, child: Child, now: Instant, snapshot: Snapshot, out: Step) -> None:
+        at = moment(child.rules, out.wall, child.moment)
+        if child.moment is not None and at.day != child.moment.day:
+            out.new_day = True
+            child.usage = new_day(child.usage, at.day.isoformat())
+        child.moment = at
+        accounts = set(child.rules.child.accounts)
+        decision = decide(
+            Situation(
+                rules=child.rules,
+                matcher=self._matchers.of(child.rules, at.day),
+                moment=at,
+                boot=now.boot,
+                boot_id=now.boot_id,
+                sessions=tuple(s for s in snapshot.sessions if s.account in accounts),
+                processes=tuple(p for p in snapshot.processes if p.account in accounts),
+                usage=child.usage,
+                grants=self.grants_of(name),
+                folding=child.folding,
+                ladder=child.ladder,
+            )
+        )
+        child.decision, child.seen, child.ladder = decision, decision.seen, decision.ladder
+        out.effects += decision.effects
+        if decision.disagreement and not child.disagreed:
+            text = "The session says it is locked or idle while sound plays or programs work."
+            out.events.append(
+                LedgerEvent(at=out.wall, day=at.day.isoformat(), child=name, kind="disagreement", text=text)
+            )
+        child.disagreed = decision.disagreement
+        verdict = decision.verdict
+        minute = None if verdict.remaining is None else -(-verdict.remaining // 60_000)
+        shown = (
+            minute,
+            verdict.stage,
+            verdict.in_use,
+            verdict.binding and verdict.binding.rule,
+            decision.seen.programs,
+        )
+        if self._shown.get(name) != shown:
+            self._shown[name] = shown
+            out.changed = True
+
+    # ---- questions -----------------------------------------------------------------------------------------------
+
+    def judge_start(self, process: Process) -> ProgramVerdict | None:
+        """The verdict on a program image that has just started, or ``None`` when the next tick must look closer."""
+        name = self.rules.accounts.get(process.account)
+        child = self.children.get(name or "")
+        if child is None or child.moment is None:
+            return None
+        matcher = self._matchers.of(child.rules, child.moment.day)
+        match = matcher.match(process.program)
+        if not match.key:
+            return None
+        hash_matters = needs_hash(matcher.plan) or any(
+            g.kind == "program" and g.subject.startswith("sha256:") for g in self.grants_of(child.rules.name)
+        )
+        if hash_matters and not process.program.sha256:
+            return None
+        verdict = verdict_on(matcher, process.program, child.moment, child.usage, self.grants_of(child.rules.name))
+        return child.decision.judged.narrowed(verdict) if child.decision else verdict
+
+    def why(self, child: Child, program: Process) -> ProgramVerdict:
+        """What would be decided about a program now."""
+        assert child.moment is not None, "asked before the first step"
+        matcher = self._matchers.of(child.rules, child.moment.day)
+        grants = self.grants_of(child.rules.name)
+        return verdict_on(matcher, program.program, child.moment, child.usage, grants)
+
+    def _child(self, name: str, wall: Millis) -> Child:
+        found = self.children.get(name)
+        if found is None:
+            rules = self.rules.children[name]
+            day = moment(rules, wall).day.isoformat()
+            found = self.children[name] = Child(rules, self.usage_of(name, day))
+        return found
+
+
+def notices(effects: Iterable[Effect]) -> list[Notify]:
+    return [effect for effect in effects if isinstance(effect, Notify)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from agent.clock import Clock
@@ -122,3 +123,15 @@ class Desk(Protocol):
 
     def scale(self) -> float:
         """Pixel density of the panel, 1.0 = 96 dpi."""
+
+    def prepare(self) -> str:
+        """Make the system's own toolkit importable for the tray; words about what is missing otherwise."""
+
+    def claim(self) -> bool:
+        """Whether this process is the only tray of this person's session; the claim ends with the process."""
+
+    def folder(self) -> Path:
+        """A folder that only this person can read, for pictures and pages of this session."""
+
+    def open_page(self, path: Path) -> bool:
+        """Open an HTML page in the person's browser; False when there is none."""

@@ -1,0 +1,103 @@
+"""Shows notices: the desktop's own, then the tray icon's balloon, then a small window.  Never the tray icon alone.
+
+desktop-notifier needs a running asyncio loop, which lives in a thread of its own here.  It logs a failure and returns as if
+all were well; only ``on_dispatched`` tells that the desktop took the notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.tray.view import NoticeWords
+
+if TYPE_CHECKING:
+    from desktop_notifier import DesktopNotifier
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds the desktop gets to take a notice before the next way is tried."""
+
+Way = Callable[[NoticeWords], bool]
+"""Shows a notice; False when this way cannot."""
+
+
+class Notices:
+    """Call ``show`` from any thread; ``fallbacks`` are tried in order when the desktop does not take a notice."""
+
+    def __init__(self, fallbacks: tuple[Way, ...] = (), *, icon: Path | None = None, first: Way | None = None) -> None:
+        self._fallbacks = fallbacks
+        self._icon = icon
+        self._first = first
+        self._notifier: DesktopNotifier | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fairtime-notices", daemon=True)
+        self._thread.start()
+
+    def show(self, words: NoticeWords) -> None:
+        """Show a notice soon; returns at once."""
+        asyncio.run_coroutine_threadsafe(self._show(words), self._loop)
+
+    def close(self) -> None:
+        """Stop after what is under way.  Notices on the screen stay there."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    async def _show(self, words: NoticeWords) -> None:
+        if await (self._try(self._first, words) if self._first else self._desktop(words)):
+            return
+        for way in self._fallbacks:
+            if await self._try(way, words):
+                return
+        log.error("a notice could not be shown at all: %s", words.title)
+
+    async def _try(self, way: Way, words: NoticeWords) -> bool:
+        try:
+            return await asyncio.to_thread(way, words)
+        except (OSError, RuntimeError) as error:
+            log.warning("a way to show notices failed: %s", error)
+            return False
+
+    async def _desktop(self, words: NoticeWords) -> bool:
+        from desktop_notifier import DEFAULT_SOUND, Icon, Urgency
+        from desktop_notifier import DesktopNotifier as Notifier
+
+        taken = threading.Event()
+        try:
+            if self._notifier is None:
+                icon = Icon(path=self._icon) if self._icon and self._icon.is_file() else None
+                self._notifier = Notifier("Fairtime", icon)
+            async with asyncio.timeout(PATIENCE):
+                await self._notifier.send(
+                    plain(words.title),
+                    plain(words.text),
+                    urgency=Urgency.Critical if words.urgent else Urgency.Normal,
+                    sound=DEFAULT_SOUND if words.urgent else None,
+                    on_dispatched=taken.set,
+                )
+        except (OSError, RuntimeError, TimeoutError) as error:
+            log.warning("the desktop did not take a notice: %s", error)
+            return False
+        return taken.is_set()
+
+
+def plain(text: str) -> str:
+    """Text that no notification daemon takes for markup.
+
+    The body of a notice may be markup (Desktop Notifications 1.2), and a program's name is the child's to choose.  Daemons
+    without markup would show ``&lt;`` as it stands, so the signs are replaced by their look-alikes instead of escaped.
+    """
+    return text.replace("<", "‹").replace(">", "›")

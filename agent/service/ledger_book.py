@@ -1,0 +1,112 @@
+"""Grants, requests and events of the ledger: how they become rows and come back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from agent.model.grant import Grant, Request
+from agent.model.record import LedgerEvent
+
+Row = tuple[Any, ...]
+
+GRANT = "id, child, kind, seconds, subject, day, given, until, by, via, note"
+REQUEST = "id, child, kind, seconds, subject, text, asked, state, answered, by, reply"
+EVENT = "child, day, kind, subject, rule, at, text, count"
+
+MAX_OPEN_REQUESTS = 20
+SAME_REQUEST = 5 * 60_000
+"""Milliseconds within which the same request asked again is the same request."""
+REQUEST_LIFE = 7 * 86_400_000
+"""Milliseconds after which an unanswered request expires."""
+MAX_EVENT_ROWS = 200
+"""Different things to happen to one child on one day; what goes beyond adds up in one row per kind, ``OTHERS``."""
+OTHERS = "(others)"
+MAX_TEXT = 500
+
+
+def grant_of(row: Row) -> Grant:
+    """``row`` holds ``GRANT`` and then ``ended``; a grant that was ended shows when in ``until``."""
+    names = GRANT.split(", ")
+    ended = row[len(names)]
+    fields = dict(zip(names, row, strict=False))
+    if ended is not None and (fields["until"] is None or ended < fields["until"]):
+        fields["until"] = ended
+    return Grant(**fields)
+
+
+def request_of(row: Row) -> Request:
+    return Request(**dict(zip(REQUEST.split(", "), row, strict=True)))
+
+
+def event_of(row: Row) -> LedgerEvent:
+    return LedgerEvent(**dict(zip(EVENT.split(", "), row, strict=True)))
+
+
+def values(thing: Grant | Request, columns: str) -> Row:
+    return tuple(getattr(thing, name) for name in columns.split(", "))
+
+
+def places(columns: str) -> str:
+    return ", ".join("?" for _ in columns.split(", "))
+
+
+class Grants:
+    """Every grant in memory, found quickly: the tick asks for those in force once a second."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._all: dict[str, Grant] = {}
+        self._ended: set[str] = set()
+        self._timed: dict[str, dict[str, Grant]] = {}
+        self._until: dict[str, Grant] = {}
+        for row in rows:
+            self.put(grant_of(row), ended=row[-1] is not None)
+
+    def get(self, ident: str) -> Grant | None:
+        return self._all.get(ident)
+
+    def ended(self, ident: str) -> bool:
+        return ident in self._ended
+
+    def put(self, grant: Grant, *, ended: bool = False) -> None:
+        self._all[grant.id] = grant
+        if ended:
+            self._ended.add(grant.id)
+            self._until.pop(grant.id, None)
+            self._timed.get(grant.day, {}).pop(grant.id, None)
+        elif grant.kind == "time":
+            self._timed.setdefault(grant.day, {})[grant.id] = grant
+        else:
+            self._until[grant.id] = grant
+
+    def read(self, child: str | None, day: str | None, at: int | None) -> tuple[Grant, ...]:
+        if day is None and at is None:
+            found: Iterable[Grant] = self._all.values()
+        else:
+            found = list(self._timed.get(day, {}).values()) if day is not None else []
+            if at is not None:
+                found += [g for g in self._until.values() if g.until is None or g.until > at]
+        chosen = [grant for grant in found if child is None or grant.child == child]
+        return tuple(sorted(chosen, key=lambda grant: (grant.given, grant.id)))
+
+
+def add_events(connection: sqlite3.Connection, events: Iterable[LedgerEvent]) -> None:
+    """Write events inside the caller's transaction; the same day, kind, subject and rule add up."""
+    for event in events:
+        key = (event.child, event.day, event.kind, event.subject[:MAX_TEXT], event.rule[:MAX_TEXT])
+        known = connection.execute(
+            "SELECT 1 FROM event WHERE child = ? AND day = ? AND kind = ? AND subject = ? AND rule = ?", key
+        ).fetchone()
+        if not known:
+            (rows,) = connection.execute(
+                "SELECT count(*) FROM event WHERE child = ? AND day = ?", (event.child, event.day)
+            ).fetchone()
+            if rows >= MAX_EVENT_ROWS:
+                # A child who starts ten thousand renamed programs must not be able to fill the disk.
+                key = (event.child, event.day, event.kind, OTHERS, "")
+        connection.execute(
+            f"INSERT INTO event ({EVENT}) VALUES ({places(EVENT)}) ON CONFLICT (child, day, kind, subject, rule) "
+            "DO UPDATE SET at = excluded.at, text = excluded.text, count = count + excluded.count",
+            (*key, event.at, event.text[:MAX_TEXT], event.count),
+        )

@@ -233,7 +233,7 @@ class Tray:
             "title": "Fairtime",
             "headline": shown.headline,
             "text": "" if text == shown.headline else text,
-            "rows": _sheet_rows(shown.rows[1:] if shown.rows else ()),
+            "rows": _sheet_rows(tuple(row for row in shown.rows if row.act is None or row.act.name != "state")),
             "raise": raised,
         }
 

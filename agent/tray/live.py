@@ -140,14 +140,14 @@ def window(root: tkinter.Tk, sheet: Sheet) -> int:
     root.protocol("WM_DELETE_WINDOW", root.iconify)
     root.bind("<Escape>", lambda _: root.iconify())
     show(sheet)
-    place(root, corner=True)
+    place(root)
     every(root, Feed(), show, lambda: None)
     return 0
 
 
 def _row(box: tkinter.Frame, row: Sheet) -> None:
     if row["label"] == "-":
-        tkinter.Frame(box, height=2, background="#c4cbd6").pack(fill="x", pady=5)
+        tkinter.Frame(box, height=2, background="#c4cbd6", highlightthickness=0).pack(fill="x", pady=5)
         return
     if row.get("rows"):
         button = tkinter.Menubutton(box, text=f"{row['label']} ▸", relief="raised", anchor="w", padx=12, pady=5)

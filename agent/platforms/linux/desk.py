@@ -18,7 +18,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+assert sys.platform == "linux"  # for the type checker: flock and its like exist here only
 
 WATCHERS = ("org.kde.StatusNotifierWatcher", "org.freedesktop.StatusNotifierWatcher")
 DISTRIBUTION_PACKAGES = ("/usr/lib/python3/dist-packages",) + tuple(
@@ -34,9 +36,6 @@ OPENING = 4.0
 
 class LinuxDesk:
     """The ``Desk`` of this session, read from its environment (DISPLAY, WAYLAND_DISPLAY, DBUS_SESSION_BUS_ADDRESS)."""
-
-    def __init__(self) -> None:
-        self._claim: IO[str] | None = None
 
     def tray_available(self) -> bool:
         return not self.why_no_tray()
@@ -66,14 +65,13 @@ class LinuxDesk:
 
     def claim(self) -> bool:
         """A lock on a file in the session's folder: the kernel lets go of it whenever the process ends."""
-        held = (self.folder() / "tray.lock").open("w")
+        held = os.open(self.folder() / "tray.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            held.close()
+            os.close(held)
             return False
-        self._claim = held
-        return True
+        return True  # and ``held`` stays open until the process ends
 
     def folder(self) -> Path:
         """``fairtime`` below XDG_RUNTIME_DIR (logind makes it, mode 0700), else below the person's cache folder."""

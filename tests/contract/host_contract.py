@@ -33,11 +33,16 @@ Key = tuple[int, int]
 class Rig(Protocol):
     """A host, and how the test acts on its world."""
 
-    host: Host
-    child: str
-    """An account that the contract watches."""
-    stranger: str
-    """Another account, never watched."""
+    @property
+    def host(self) -> Host: ...
+
+    @property
+    def child(self) -> str:
+        """An account that the contract watches."""
+
+    @property
+    def stranger(self) -> str:
+        """Another account, never watched."""
 
     async def login(self, account: str) -> str:
         """Begin an active, unlocked session of ``account``; its id as ``observe`` must report it."""
@@ -234,6 +239,7 @@ class HostContract:
         session = await session_of(opened, await opened.login(opened.child))
         assert session.account == opened.child
         assert session.active and not session.locked_hint
+        await opened.pass_time(200)
         assert wake.count > before
 
     # -- starting --------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Linux: the only package that touches it.  ``host.LinuxHost`` for the service, ``desk.LinuxDesk`` for the tray."""

@@ -1,0 +1,47 @@
+"""What this PC lets Fairtime do, in words for a guardian."""
+
+from __future__ import annotations
+
+import os
+
+from agent.platforms.base import Ability, Capability
+
+_LOGIND = "Install or start systemd-logind (package systemd) and the system bus (package dbus)."
+
+
+def of(
+    *, start_events: str, logind: str, freeze: bool, input_present: bool, sound_present: bool
+) -> tuple[Ability, ...]:
+    """One ability for each capability.  ``start_events`` and ``logind`` say why they are missing, empty when present."""
+
+    def there(capability: Capability, present: bool, why: str) -> Ability:
+        return Ability(capability, present, "" if present else why)
+
+    without = f"{logind} {_LOGIND}"
+    supervised = bool(os.environ.get("NOTIFY_SOCKET"))
+    return (
+        there(Capability.SCAN, os.path.exists("/proc/self/stat"), "The folder /proc is not mounted; mount it."),
+        there(Capability.START_EVENTS, not start_events, start_events),
+        there(
+            Capability.EXEC_GATE, False,
+            "Programs are stopped within milliseconds of their start; this version does not yet refuse them before it.",
+        ),
+        there(Capability.SESSIONS, not logind, f"Sessions are guessed from running programs. {without}"),
+        there(Capability.LOCK, not logind, f"Without logind nothing can lock the screen. {without}"),
+        Ability(Capability.LOGOUT, True, f"By stopping every program of the account. {without}" if logind else ""),
+        there(
+            Capability.FREEZE, freeze,
+            "The kernel's cgroup v2 with systemd's user slices is needed: start with systemd.unified_cgroup_hierarchy=1.",
+        ),
+        there(
+            Capability.INPUT_EVIDENCE, input_present,
+            "No keyboard, pointer or gamepad is seen in /dev/input, so an idle screen counts as used.",
+        ),
+        there(Capability.SOUND_EVIDENCE, sound_present, "No sound card is seen in /proc/asound."),
+        there(Capability.SITES_DNS, False, "This version does not filter sites yet; set up a filtering DNS in the router."),
+        there(Capability.SITES_BROWSER, False, "This version does not set browser policies yet."),
+        there(
+            Capability.SELF_DEFENCE, supervised,
+            "Fairtime runs outside of systemd, so nothing restarts it; install it as a service.",
+        ),
+    )  # fmt: skip

@@ -1,0 +1,423 @@
+"""Linux behind the ``Host`` interface: composes what the other modules of this package know.
+
+Root gives it everything; without root it watches its own account only and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from agent.clock import SECOND, Clock, Millis, SystemClock
+from agent.errors import HostError
+from agent.model.policy import Ending
+from agent.model.program import Process
+from agent.model.snapshot import Session, Snapshot
+from agent.platforms.base import Ability, Account, Finding
+from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
+from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
+from agent.platforms.linux.freezing import Freezer
+from agent.platforms.linux.identity import Identifier
+from agent.platforms.linux.logind import Login, Logind
+from agent.platforms.linux.processes import ProcessTable
+from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, Locks, fallback_id, session_of, watched
+from agent.platforms.linux.starts import StartEvents
+from agent.platforms.linux.stopping import Stopping
+
+log = logging.getLogger(__name__)
+
+_ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
+_HOUSEKEEPING: Millis = 5 * SECOND
+_WAKE_AFTER = 0.05
+"""Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
+_HASHING = 32
+"""Files waiting to be hashed; more than that is no child starting programs but a flood."""
+
+
+class LinuxHost:
+    """The ``Host`` of a Linux PC.
+
+    ``may_watch_root`` is for trials on machines where everybody is root; a service never sets it.
+    ``bus_address`` names another bus than the system's, for tests.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, *, bus_address: str | None = None, may_watch_root: bool = False
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._may_watch_root = may_watch_root
+        self._bus_address = bus_address
+        self._names: tuple[str, ...] = ()
+        self._owners = accounts.Owners()
+        self._identifier = Identifier()
+        self._table = ProcessTable(self._identifier.running)
+        self._baseline = True
+        self._starts = StartEvents(self._started, self._lost)
+        self._starts_why = "Fairtime has not begun to listen."
+        self._logind: Logind | None = None
+        self._locks = Locks()
+        self._fallback = Fallback()
+        self._stopping = Stopping()
+        self._freezer = Freezer()
+        self._input = InputWatch()
+        self._sound = SoundWatch()
+        self._busy = BusyWatch()
+        self._decide: Callable[[Process], bool] | None = None
+        self._wake: Callable[[], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._thread: ThreadPoolExecutor | None = None
+        self._jobs: set[asyncio.Future[None]] = set()
+        self._rebuilding = False
+        self._kept: Millis | None = None
+        self._account_files: tuple[int, ...] = ()
+        self._session_ids: frozenset[str] = frozenset()
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self, wake: Callable[[], None]) -> None:
+        """Read the package and menu lists (a fraction of a second), then listen to the kernel and to logind."""
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="identity")
+        self._identifier.hash_later = self._hash_later
+        await self._loop.run_in_executor(self._thread, self._build)
+        self._logind = Logind(self._sessions_changed, address=self._bus_address)
+        try:
+            await self._starts.open()
+        except HostError as error:
+            self._starts_why = f"{error.title}. {error.advice}"
+            log.warning("no start events: %s", error.title)
+        # Listening first and looking second leaves no gap between the two.
+        self._scan()
+        await self._logind.open()
+
+    async def close(self) -> None:
+        """Let go of everything; may be called twice, and without ``open``."""
+        self._wake = None
+        self._starts.close()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        await self._stopping.close()
+        if self._logind is not None:
+            await self._logind.close()
+        self._input.close()
+        self._identifier.hash_later = None
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread = self._loop = self._logind = None
+        self._table.forget()
+        self._baseline = True
+
+    # ---- seeing --------------------------------------------------------------------------------------------------
+
+    def watch(self, accounts: Collection[str]) -> None:
+        """Also takes ``#1234`` for a bare uid."""
+        self._names = tuple(accounts)
+        self._resolve()
+
+    def on_start(self, decide: Callable[[Process], bool]) -> None:
+        self._decide = decide
+
+    async def observe(self) -> Snapshot:
+        now = self.clock.now().boot
+        self._housekeeping(now)
+        self._scan()
+        sessions = self._sessions(now)
+        ids = frozenset(session.id for session in sessions)
+        if not ids <= self._session_ids:
+            self._wake_soon()
+        self._session_ids = ids
+        blind = self._blind()
+        return Snapshot(
+            sessions=sessions,
+            processes=self._table.processes,
+            complete=not blind,
+            degraded=(*blind, *self._degraded()),
+        )
+
+    def identify(self, path: str) -> Process | None:
+        """``path`` may also be a command name; the result carries the file's SHA-256."""
+        found = launchers.which(path) or (path if path.startswith("/") else "")
+        person = next(iter(self._owners.people.values()), None) or accounts.Person("", 65534, frozenset({65534}))
+        if not self._identifier.packages.ready:
+            self._build()
+        program = self._identifier.file(found, person) if found else None
+        if program is None:
+            return None
+        program = replace(program, sha256=self._identifier.hashes.of(program.path))
+        return Process(pid=0, started=0, parent=0, account=person.name, program=program)
+
+    def accounts(self) -> tuple[Account, ...]:
+        return accounts.people()
+
+    def abilities(self) -> tuple[Ability, ...]:
+        logind = self._logind
+        return abilities.of(
+            start_events="" if self._starts.open_now else self._starts_why,
+            logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
+            freeze=self._freezer.present,
+            input_present=self._input.present,
+            sound_present=self._sound.present,
+        )
+
+    def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
+        return findings.findings(children, self.abilities())
+
+    def machine_id(self) -> str:
+        """Derived from /etc/machine-id, which machine-id(5) asks not to show itself."""
+        for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/sys/class/dmi/id/product_uuid"):
+            found = procfs.read(path, 256).strip()
+            if found and found != b"uninitialized":
+                return hmac.new(found, b"fairtime machine", hashlib.sha256).hexdigest()[:32]
+        return hmac.new(socket.gethostname().encode(), b"fairtime machine", hashlib.sha256).hexdigest()[:32]
+
+    # ---- acting --------------------------------------------------------------------------------------------------
+
+    async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
+        uid = procfs.owner(pid)
+        person = self._owners.by_uid(uid) if uid is not None else None
+        await self._stopping.stop(pid, started, person.owns if person else _owns_nothing, at_once=at_once)
+
+    async def end_session(self, session: str, ending: Ending) -> None:
+        """A lock that is asked for a second time, three seconds after the first and without effect, is a ``HostError``;
+        ``wake`` is called when the three seconds are over."""
+        logind = self._logind
+        if logind is None or not logind.present:
+            await self._end_account(session, ending, logind.why if logind else "")
+            return
+        found = next(((l, name) for l, name in watched(logind.logins.values(), self._owners) if l.id == session), None)
+        if found is None:
+            raise _no_session(session)
+        login, _ = found
+        if ending == "lock":
+            await self._locks.ask(logind, login, self.clock.now().boot, self._look_at_locks)
+        elif ending == "logout":
+            await logind.terminate(login)
+        else:
+            self._freezer.freeze(login.uid)
+
+    async def thaw(self, account: str) -> None:
+        person = self._owners.people.get(account) or accounts.person(account)
+        if person is not None:
+            self._freezer.thaw(person.uid)
+
+    async def _end_account(self, session: str, ending: Ending, why: str) -> None:
+        """Without logind: log out by stopping what the account runs."""
+        name = next((name for name in self._owners.people if fallback_id(name) == session), None)
+        if name is None or session not in self._session_ids:
+            raise _no_session(session)
+        if ending == "freeze" and self._freezer.present:
+            self._freezer.freeze(self._owners.people[name].uid)
+            return
+        if ending != "logout":
+            raise HostError(
+                f"This PC cannot {ending} a session: {why or 'logind is not there'}",
+                "Choose logout as the ending in the policy, or use a system with systemd-logind.",
+            )
+        self._scan()
+        for process in self._table.processes:
+            if process.account == name:
+                await self.stop(process.pid, process.started, at_once=False)
+
+    # ---- processes -----------------------------------------------------------------------------------------------
+
+    def _started(self, pid: int) -> None:
+        """A new image or a new owner: the hot path.  Most starts on a PC are no child's and cost one system call."""
+        uid = procfs.owner(pid)
+        if uid is None:
+            return
+        person = self._owners.by_uid(uid)
+        if person is None:
+            self._table.drop(pid)
+            return
+        try:
+            # Held before it is looked at, so that what is killed is what was judged.
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return
+        try:
+            process = self._table.read(pid, person)
+            if process is not None:
+                if self._decide is not None and not self._decide(process):
+                    _kill(pidfd)
+                self._wake_soon()
+        finally:
+            os.close(pidfd)
+
+    def _lost(self) -> None:
+        """The kernel dropped events: look at everything again and judge what was not known."""
+        log.warning("start events were lost; looking at every process")
+        self._judge(self._table.scan(self.clock.now().boot, everything=True))
+        self._wake_soon()
+
+    def _scan(self) -> None:
+        images = self._table.scan(self.clock.now().boot)
+        if self._baseline:
+            # What ran before the watch began was not started under it: the tick's ladder deals with it.
+            self._baseline = False
+            return
+        self._judge(images)
+
+    def _judge(self, images: Collection[Process]) -> None:
+        decide = self._decide
+        if decide is None:
+            return
+        for process in images:
+            if decide(process):
+                continue
+            try:
+                pidfd = os.pidfd_open(process.pid)
+            except OSError:
+                continue
+            try:
+                stat = procfs.stat(process.pid)
+                if stat is not None and stat.started == process.started:
+                    _kill(pidfd)
+            finally:
+                os.close(pidfd)
+
+    def _hash_later(self, fd: int) -> None:
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or len(self._jobs) >= _HASHING:
+            os.close(fd)
+            return
+
+        def work() -> None:
+            try:
+                self._identifier.hashes.of_open(fd)
+            finally:
+                os.close(fd)
+
+        self._job(loop.run_in_executor(thread, work))
+
+    def _build(self) -> None:
+        self._identifier.packages.build()
+        self._identifier.launchers.build()
+
+    def _job(self, future: asyncio.Future[None]) -> None:
+        """Work of the thread after which programs may be known better than before."""
+        self._jobs.add(future)
+
+        def done(job: asyncio.Future[None]) -> None:
+            self._jobs.discard(job)
+            self._rebuilding = False
+            if not job.cancelled() and job.exception() is None and self._wake is not None:
+                self._judge(self._table.renew())
+                self._wake_soon()
+
+        future.add_done_callback(done)
+
+    def _housekeeping(self, now: Millis) -> None:
+        if self._kept is not None and now - self._kept < _HOUSEKEEPING:
+            return
+        self._kept = now
+        files = tuple(_mtime(path) for path in _ACCOUNT_FILES)
+        if files != self._account_files:
+            self._account_files = files
+            self._resolve()
+        identifier = self._identifier
+        stale = identifier.packages.stale() or identifier.launchers.stale()
+        if stale and not self._rebuilding and self._loop is not None and self._thread is not None:
+            self._rebuilding = True
+            self._job(self._loop.run_in_executor(self._thread, self._build))
+
+    def _resolve(self) -> None:
+        owners = accounts.owners(self._names, may_include_root=self._may_watch_root)
+        if owners != self._owners:
+            self._owners = owners
+            self._table.watch(owners)
+            self._baseline = True
+
+    # ---- sessions ------------------------------------------------------------------------------------------------
+
+    def _sessions(self, now: Millis) -> tuple[Session, ...]:
+        logind = self._logind
+        if logind is not None and logind.present:
+            self._locks.settle(logind.logins.values())
+            mine = watched(logind.logins.values(), self._owners)
+            return tuple(self._with_evidence(session_of(login, name), login, now) for login, name in mine)
+        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal, now)
+        return tuple(self._with_evidence(session, None, now) for session in found)
+
+    def _with_evidence(self, session: Session, login: Login | None, now: Millis) -> Session:
+        uid = login.uid if login is not None else self._owners.people[session.account].uid
+        playing = self._sound.playing(now)
+        at_seat = login is None or bool(login.seat)
+        return replace(
+            session,
+            # A frozen session cannot be used: it is reported as not in the foreground until it is thawed.
+            active=session.active and not self._freezer.frozen(uid),
+            input_idle=self._input.idle(now) if at_seat and session.active else None,
+            # A sound server of the system plays for whoever is there.
+            playing=None if playing is None else any(owner == uid or owner < 1000 for owner in playing),
+            busy=self._busy.busy(uid, now),
+        )
+
+    def _look_at_locks(self) -> None:
+        if self._loop is not None:
+            self._timers["locks"] = self._loop.call_later((LOCKS_WITHIN + 100) / 1000, self._sessions_changed)
+
+    def _sessions_changed(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    def _wake_soon(self) -> None:
+        if "wake" not in self._timers and self._loop is not None:
+            self._timers["wake"] = self._loop.call_later(_WAKE_AFTER, self._awaken)
+
+    def _awaken(self) -> None:
+        self._timers.pop("wake", None)
+        self._sessions_changed()
+
+    def _blind(self) -> tuple[str, ...]:
+        own = os.geteuid()
+        if own == 0 or all(person.uid == own for person in self._owners.people.values()):
+            return ()
+        return ("Programs of other accounts cannot be looked at, because the service does not run as root.",)
+
+    def _degraded(self) -> tuple[str, ...]:
+        said = []
+        if not self._starts.open_now:
+            said.append("Program starts are found by a scan once a second, not as they happen.")
+        if self._logind is None or not self._logind.present:
+            said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")
+        return tuple(said)
+
+
+def _owns_nothing(_: int) -> bool:
+    return False
+
+
+def _kill(pidfd: int) -> None:
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it ended by itself
+    except PermissionError:
+        log.warning("a program that may not run could not be killed: the service lacks the right")
+
+
+def _no_session(session: str) -> HostError:
+    return HostError(f"There is no session {session} of a watched account", "It has probably ended already.")
+
+
+def _mtime(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0

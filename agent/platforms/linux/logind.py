@@ -1,0 +1,297 @@
+"""Sessions as systemd-logind knows them, over the system bus (org.freedesktop.login1(5)).
+
+State is kept here and changed by signals, so that reading it costs nothing; every ``REFRESH`` it is read whole again, in
+case a signal was lost.  When the bus or logind goes away, the connection is made again with growing pauses, and ``why``
+says so meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import HostError
+
+if TYPE_CHECKING:
+    from dbus_fast import Message
+    from dbus_fast.aio import MessageBus
+
+log = logging.getLogger(__name__)
+
+NAME = "org.freedesktop.login1"
+PATH = "/org/freedesktop/login1"
+MANAGER = "org.freedesktop.login1.Manager"
+SESSION = "org.freedesktop.login1.Session"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+BUS = "org.freedesktop.DBus"
+
+REFRESH = 20.0
+"""Seconds between two full readings."""
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_REPLY = 5.0
+_FIRST = 3.0
+"""Seconds that ``open`` waits for the first reading, so that the first tick already sees sessions."""
+
+_RULES = (
+    f"type='signal',sender='{NAME}',interface='{MANAGER}'",
+    f"type='signal',sender='{NAME}',interface='{PROPERTIES}',member='PropertiesChanged',path_namespace='{PATH}'",
+    f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One session, as logind tells it."""
+
+    id: str
+    path: str
+    uid: int
+    name: str
+    kind: str
+    """logind's Type: x11, wayland, mir, tty, unspecified, web."""
+    class_: str
+    state: str
+    """online, active, closing."""
+    active: bool
+    remote: bool
+    seat: str
+    locked_hint: bool
+    idle_hint: bool
+
+    @property
+    def is_person(self) -> bool:
+        """A person's session that is not on its way out; never a greeter, a lock screen or a service manager.
+
+        Classes ``user-early``, ``user-light`` and ``user-incomplete`` came with systemd 256 and are people too.
+        """
+        return self.class_.startswith("user") and self.state != "closing"
+
+
+class Logind:
+    """The connection.  ``changed`` is called from the loop whenever ``logins`` differs from before or the PC resumes."""
+
+    def __init__(self, changed: Callable[[], None], *, address: str | None = None) -> None:
+        self._changed = changed
+        self._address = address
+        self._bus: MessageBus | None = None
+        self._owner_changed = asyncio.Event()
+        self._first = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self.logins: dict[str, Login] = {}
+        self.present = False
+        """Whether ``logins`` can be believed now."""
+        self.why = "The system bus has not been reached yet."
+
+    async def open(self) -> None:
+        """Connect if there is something to connect to; without it ``present`` stays False and trying goes on."""
+        self._first.clear()
+        self._task = asyncio.create_task(self._run(), name="logind")
+        try:
+            await asyncio.wait_for(self._first.wait(), _FIRST)
+        except TimeoutError:
+            log.warning("logind has not answered within %.0f s", _FIRST)
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._task, *self._jobs) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
+        self._jobs.clear()
+        self._leave()
+        self.present = False
+
+    async def lock(self, session: Login) -> None:
+        await self._call(session.path, SESSION, "Lock")
+
+    async def terminate(self, session: Login) -> None:
+        await self._call(session.path, SESSION, "Terminate")
+
+    # ---- connection ----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._connect()
+                failures = 0
+                await self._serve()
+                reason = "The connection to the system bus was lost; trying again."
+            except (OSError, EOFError, TimeoutError, HostError, ValueError) as error:
+                reason = f"Sessions cannot be read from logind: {_words(error)}"
+            self._leave()
+            self._become(False, reason)
+            self._first.set()
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+
+    async def _connect(self) -> None:
+        from dbus_fast import BusType
+        from dbus_fast.aio import MessageBus
+        from dbus_fast.errors import AuthError, DBusError, InvalidAddressError
+
+        try:
+            bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
+            self._bus = await asyncio.wait_for(bus.connect(), _REPLY)
+        except (AuthError, DBusError, InvalidAddressError) as error:
+            raise HostError(str(error) or type(error).__name__) from error
+        bus.add_message_handler(self._on_message)
+        for rule in _RULES:
+            await self._call("/org/freedesktop/DBus", BUS, "AddMatch", "s", [rule], destination=BUS)
+        await self._refresh()
+
+    async def _serve(self) -> None:
+        """Stay until the bus is lost; read everything again now and then, and when logind itself comes back."""
+        bus = self._bus
+        assert bus is not None
+        lost = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]  # dbus-fast's gap
+        try:
+            while True:
+                self._owner_changed.clear()
+                again = asyncio.ensure_future(self._owner_changed.wait())
+                done, _ = await asyncio.wait({lost, again}, timeout=REFRESH, return_when=asyncio.FIRST_COMPLETED)
+                again.cancel()
+                if lost in done:
+                    return
+                await self._refresh()
+        finally:
+            lost.cancel()
+            await asyncio.gather(lost, return_exceptions=True)
+
+    def _leave(self) -> None:
+        if self._bus is not None:
+            self._bus.disconnect()
+            self._bus = None
+
+    def _become(self, present: bool, why: str) -> None:
+        if present != self.present:
+            log.info("logind is %s", "there" if present else f"absent: {why}")
+            self.present, self.why = present, why
+            self._changed()
+        self.why = why
+
+    async def _call(
+        self, path: str, interface: str, member: str, signature: str = "", body: list[Any] | None = None, *,
+        destination: str = NAME,
+    ) -> list[Any]:  # fmt: skip
+        from dbus_fast import Message, MessageType
+
+        bus = self._bus
+        if bus is None or not bus.connected:
+            raise HostError(
+                "logind cannot be reached, so sessions cannot be steered",
+                "Check that systemd-logind and the system bus run: systemctl status systemd-logind dbus",
+            )
+        message = Message(
+            destination=destination, path=path, interface=interface, member=member, signature=signature, body=body or []
+        )
+        try:
+            reply = await asyncio.wait_for(bus.call(message), _REPLY)
+        except (TimeoutError, OSError, EOFError) as error:
+            raise HostError(f"logind did not answer {member}", "Check: systemctl status systemd-logind") from error
+        if reply is None or reply.message_type is MessageType.ERROR:
+            said = reply.body[0] if reply is not None and reply.body else "no reason given"
+            raise HostError(f"logind refused {member}: {said}", "Check: systemctl status systemd-logind")
+        return list(reply.body)
+
+    # ---- state ---------------------------------------------------------------------------------------------------
+
+    async def _refresh(self) -> None:
+        listed = (await self._call(PATH, MANAGER, "ListSessions"))[0]
+        logins: dict[str, Login] = {}
+        for row in listed:
+            login = await self._read(str(row[4]))
+            if login is not None:
+                logins[login.path] = login
+        differs = logins != self.logins
+        self.logins = logins
+        self._become(True, "")
+        self._first.set()
+        if differs:
+            self._changed()
+
+    async def _read(self, path: str) -> Login | None:
+        try:
+            found = (await self._call(path, PROPERTIES, "GetAll", "s", [SESSION]))[0]
+        except HostError:
+            return None  # it ended between the list and the question
+        return login_of(path, {key: variant.value for key, variant in found.items()})
+
+    def _on_message(self, message: Message) -> None:
+        if message.member == "PropertiesChanged" and message.interface == PROPERTIES:
+            path = str(message.path)
+            if path.startswith(f"{PATH}/session/") and path.rpartition("/")[2] not in ("self", "auto"):
+                self._later(self._update(path))
+            elif path.startswith(f"{PATH}/seat/"):
+                self._later(self._update_all())
+        elif message.interface == MANAGER:
+            self._on_manager(message)
+        elif message.member == "NameOwnerChanged" and message.body and message.body[0] == NAME:
+            if message.body[2]:
+                self._owner_changed.set()
+            else:
+                self._become(False, "systemd-logind has stopped; waiting for it to come back.")
+
+    def _on_manager(self, message: Message) -> None:
+        if message.member == "SessionNew":
+            self._later(self._update(str(message.body[1])))
+        elif message.member == "SessionRemoved":
+            if self.logins.pop(str(message.body[1]), None) is not None:
+                self._changed()
+        elif message.member == "PrepareForSleep" and not message.body[0]:
+            # Resumed: much may have happened to the clock and to the screen.
+            self._changed()
+            self._later(self._update_all())
+
+    async def _update(self, path: str) -> None:
+        login = await self._read(path)
+        if login != self.logins.get(path):
+            if login is None:
+                self.logins.pop(path, None)
+            else:
+                self.logins[path] = login
+            self._changed()
+
+    async def _update_all(self) -> None:
+        for path in list(self.logins):
+            await self._update(path)
+
+    def _later(self, job: Any) -> None:
+        task = asyncio.ensure_future(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("a change of sessions could not be read: %s", error)
+
+
+def login_of(path: str, found: dict[str, Any]) -> Login:
+    """A ``Login`` of the properties that logind gave."""
+    return Login(
+        id=str(found.get("Id", path.rpartition("/")[2])),
+        path=path,
+        uid=int(found.get("User", (-1,))[0]),
+        name=str(found.get("Name", "")),
+        kind=str(found.get("Type", "unspecified")),
+        class_=str(found.get("Class", "")),
+        state=str(found.get("State", "")),
+        active=bool(found.get("Active", False)),
+        remote=bool(found.get("Remote", False)),
+        seat=str(found.get("Seat", ("",))[0]),
+        locked_hint=bool(found.get("LockedHint", False)),
+        idle_hint=bool(found.get("IdleHint", False)),
+    )
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, HostError):
+        return error.title
+    if isinstance(error, FileNotFoundError):
+        return "there is no system bus on this machine"
+    return str(error) or type(error).__name__

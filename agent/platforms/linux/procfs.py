@@ -1,0 +1,156 @@
+"""Raw readings of /proc, as few system calls as each question needs.
+
+Every function returns ``None`` (or an empty value) for a process that is gone: that is normal, not an error.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+_CHUNK = 65_536
+CMDLINE_LIMIT = 1 << 20
+"""Bytes of a command line that are read; a Minecraft class path is some 10 KiB, the kernel's own limit is far above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What proc_pid_stat(5) tells and this host uses."""
+
+    state: str
+    parent: int
+    session: int
+    tty: int
+    threads: int
+    started: int
+    """Clock ticks since boot."""
+    image: int
+    """Address of the stack's start: random for each ``exec``, so that it tells one program image from the next."""
+
+
+def stat(pid: int) -> Stat | None:
+    data = read(f"/proc/{pid}/stat", 4096)
+    # The name in parentheses may hold anything, spaces and parentheses too; the last ')' ends it.
+    at = data.rfind(b")")
+    if at < 0:
+        return None
+    rest = data[at + 2 :].split()
+    if len(rest) < 26:
+        return None
+    return Stat(
+        state=rest[0].decode("ascii", "replace"),
+        parent=int(rest[1]),
+        session=int(rest[3]),
+        tty=int(rest[4]),
+        threads=int(rest[17]),
+        started=int(rest[19]),
+        image=int(rest[25]),
+    )
+
+
+def owner(pid: int) -> int | None:
+    """The effective uid.
+
+    The folder /proc/PID keeps its owner even for a process that is not dumpable (``task_dump_owner`` in fs/proc/base.c
+    makes this exception for world-readable folders), so a program without read permission cannot hide here.
+    """
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+
+
+def exe(pid: int) -> str | None:
+    """The link /proc/PID/exe as it reads; ``None`` for a kernel thread, a zombie, a process that is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def exe_of_threads(pid: int) -> str | None:
+    """The same link through any living thread: the main one may have ended while others play on."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return None
+    for thread in threads:
+        try:
+            return os.readlink(f"/proc/{pid}/task/{thread}/exe")
+        except OSError:
+            continue
+    return None
+
+
+def cmdline(pid: int) -> list[str]:
+    data = read(f"/proc/{pid}/cmdline", CMDLINE_LIMIT)
+    return [os.fsdecode(word) for word in data.rstrip(b"\0").split(b"\0")] if data else []
+
+
+def environ(pid: int, *names: str) -> dict[str, str]:
+    """The named variables as the program was started with; what it was *given*, which its owner chooses freely."""
+    wanted = {os.fsencode(name) for name in names}
+    found = {}
+    for pair in read(f"/proc/{pid}/environ", CMDLINE_LIMIT).split(b"\0"):
+        key, equals, value = pair.partition(b"=")
+        if equals and key in wanted:
+            found[os.fsdecode(key)] = os.fsdecode(value)
+    return found
+
+
+def cwd(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def cgroup(pid: int) -> str:
+    """Its cgroup path in the unified hierarchy, else in systemd's own; empty when neither is there."""
+    named = ""
+    for line in os.fsdecode(read(f"/proc/{pid}/cgroup", _CHUNK)).splitlines():
+        if line.startswith("0::"):
+            unified = line[3:]
+            if unified != "/":
+                return unified
+        elif ":name=systemd:" in line:
+            named = line.split(":", 2)[2]
+    return named
+
+
+def namespace(pid: int | str, kind: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """Direct children, through every thread (CONFIG_PROC_CHILDREN; on since Linux 3.5 in the distributions' kernels)."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        found.extend(int(word) for word in read(f"/proc/{pid}/task/{thread}/children", 1 << 20).split())
+    return found
+
+
+def read(path: str, limit: int) -> bytes:
+    """Up to ``limit`` bytes of a file; empty when it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        left = limit
+        while left > 0 and (part := os.read(fd, min(left, _CHUNK))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

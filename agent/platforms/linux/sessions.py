@@ -1,0 +1,115 @@
+"""Who sits at this PC: from logind where there is one, else from what can be seen without it.
+
+Without logind an account counts as having one active session (id ``account:NAME``, kind ``unspecified``) while it has a
+process with a terminal or a display, or an entry in utmp and any process.  Such a session can be logged out (its programs
+are stopped) but not locked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from agent.clock import SECOND, Millis
+from agent.errors import HostError
+from agent.model.program import Process
+from agent.model.snapshot import Session, SessionKind
+from agent.platforms.linux import procfs
+from agent.platforms.linux.accounts import Owners
+from agent.platforms.linux.logind import Login, Logind
+
+log = logging.getLogger(__name__)
+
+LOCKS_WITHIN: Millis = 3 * SECOND
+"""A desktop that has not set its lock hint this long after the request does not lock."""
+_UTMP_EVERY: Millis = 5 * SECOND
+_KINDS: dict[str, SessionKind] = {"x11": "x11", "wayland": "wayland", "mir": "mir", "tty": "tty"}
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+def session_of(login: Login, account: str) -> Session:
+    """The model's session of a logind one, without evidence."""
+    return Session(
+        id=login.id,
+        account=account,
+        kind="remote" if login.remote else _KINDS.get(login.kind, "unspecified"),
+        # A remote session has no seat to be in front of: whoever is connected uses it.
+        active=login.active or login.remote,
+        locked_hint=login.locked_hint,
+        idle_hint=login.idle_hint,
+    )
+
+
+def watched(logins: Iterable[Login], owners: Owners) -> list[tuple[Login, str]]:
+    """The people's sessions of watched accounts, each with its account's name as it is watched."""
+    found = []
+    for login in logins:
+        person = owners.by_uid(login.uid)
+        if person is not None and login.is_person:
+            found.append((login, person.name))
+    return found
+
+
+class Locks:
+    """Remembers when a lock was asked for, to tell a desktop that does not lock from one that needs a moment."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Millis] = {}
+
+    def settle(self, logins: Iterable[Login]) -> None:
+        """Forget requests that were honoured or whose session is gone."""
+        waiting = {login.id for login in logins if not login.locked_hint}
+        self._asked = {session: at for session, at in self._asked.items() if session in waiting}
+
+    async def ask(self, logind: Logind, login: Login, now: Millis, later: Callable[[], None]) -> None:
+        """Ask ``login`` to lock; ``HostError`` when it was asked before and has not locked in time.
+
+        ``later`` is called on the first request, so that the caller can look again when the time is up.
+        """
+        asked = self._asked.get(login.id)
+        if asked is not None and not login.locked_hint and now - asked >= LOCKS_WITHIN:
+            raise HostError(
+                f"The desktop of session {login.id} does not lock the screen",
+                "Fairtime logs the session out instead. Most desktops lock after installing a screen locker "
+                "(light-locker, xscreensaver); or choose logout as the ending in the policy.",
+            )
+        await logind.lock(login)
+        if asked is None:
+            self._asked[login.id] = now
+            later()
+
+
+class Fallback:
+    """Sessions without logind."""
+
+    def __init__(self) -> None:
+        self._display: dict[tuple[int, int], bool] = {}
+        self._utmp: frozenset[str] = frozenset()
+        self._utmp_read: Millis | None = None
+
+    def sessions(self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool], now: Millis,
+                 ) -> tuple[Session, ...]:  # fmt: skip
+        """One session for each watched account that is at work."""
+        if self._utmp_read is None or now - self._utmp_read >= _UTMP_EVERY:
+            self._utmp, self._utmp_read = _logged_in(), now
+        self._display = {p.key: self._display[p.key] if p.key in self._display else has_display(p) for p in processes}
+        busy = {p.account for p in processes if self._display[p.key] or p.account in self._utmp}
+        accounts = sorted(name for name in owners.people if name in busy or tty(name))
+        return tuple(Session(id=fallback_id(name), account=name) for name in accounts)
+
+
+def fallback_id(account: str) -> str:
+    return f"account:{account}"
+
+
+def has_display(process: Process) -> bool:
+    return bool(procfs.environ(process.pid, *_DISPLAYS))
+
+
+def _logged_in() -> frozenset[str]:
+    import psutil
+
+    try:
+        return frozenset(user.name for user in psutil.users())
+    except OSError:
+        return frozenset()

@@ -1,0 +1,175 @@
+"""The Linux host keeps the host's promises, on real processes under unused uids (nothing is added to this machine)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the Linux host runs on Linux", allow_module_level=True)
+
+from agent.errors import HostError
+from agent.platforms.linux import procfs
+from agent.platforms.linux.host import LinuxHost
+from agent.platforms.linux.starts import StartEvents
+from tests.contract.host_contract import HostContract, Key, Rig
+
+CHILD, STRANGER = 61234, 61235
+
+# Run by a renamed copy of dash: $1 is how many offspring to start, $2 whether to ignore requests.  The first descendant
+# lives in a session of its own; USR1 turns the process into the program in the file "next" beside it.
+SCRIPT = """
+if [ "$2" = stubborn ]; then trap '' TERM HUP INT; fi
+trap 'read -r next < "$3"; exec "$next" -c "while :; do sleep 0.05; done"' USR1
+n=$1
+if [ "$n" -gt 0 ]; then
+  n=$((n - 1))
+  if [ "$n" -eq 0 ]; then setsid "$4" -c "$5" "$4" 0 "$2" "$3" "$4" "$5" & else "$4" -c "$5" "$4" "$n" "$2" "$3" "$4" "$5" & fi
+fi
+while :; do sleep 0.05; done
+"""
+
+
+class RealRig:
+    """Programs are copies of dash in a folder of root's, run under a uid that nobody has."""
+
+    def __init__(self, folder: Path, host: LinuxHost, names: dict[str, int]) -> None:
+        self.host = host
+        self.child, self.stranger = names
+        self._uids = names
+        self._folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    async def login(self, account: str) -> str:
+        self._run(account, "desk", {"DISPLAY": ":61234"})
+        return f"account:{account}"
+
+    async def start(self, account: str, name: str, *, stubborn: bool = False, offspring: int = 0) -> tuple[Key, ...]:
+        process = self._run(account, name, {}, stubborn=stubborn, offspring=offspring)
+        pids: list[int] = []
+        for _ in range(300):
+            pids = [process.pid]
+            for pid in pids:
+                pids += [child for child in procfs.children(pid) if (procfs.exe(child) or "").endswith(f"/{name}")]
+            # Each is ready (its traps set) once it sleeps.
+            if process.poll() is not None or (len(pids) > offspring and all(self._sleeps(pid) for pid in pids)):
+                break
+            await asyncio.sleep(0.01)
+        keys = []
+        for pid in pids:
+            stat = procfs.stat(pid)
+            keys.append((pid, stat.started if stat else 0))
+        return tuple(keys)
+
+    async def become(self, key: Key, name: str) -> None:
+        (self._folder / f"next-{key[0]}").write_text(f"{self._program(name)}\n")
+        os.kill(key[0], signal.SIGUSR1)
+        for _ in range(300):
+            if not self.alive(key):
+                return  # the host was quicker; whether it should have been is for the test to say
+            if (procfs.exe(key[0]) or "").endswith(f"/{name}"):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the process did not become the other program")
+
+    def _sleeps(self, pid: int) -> bool:
+        return any("/sleep" in (procfs.exe(child) or "") for child in procfs.children(pid))
+
+    def alive(self, key: Key) -> bool:
+        for process in self._started:
+            process.poll()
+        stat = procfs.stat(key[0])
+        return stat is not None and stat.started == key[1] and stat.state not in "ZX"
+
+    async def pass_time(self, millis: int) -> None:
+        await asyncio.sleep(millis / 1000)
+
+    def finish(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for name in os.listdir("/proc"):
+            if name.isdigit() and procfs.owner(int(name)) in self._uids.values():
+                os.kill(int(name), signal.SIGKILL)
+
+    def _run(
+        self, account: str, name: str, environment: dict[str, str], *, stubborn: bool = False, offspring: int = 0
+    ) -> subprocess.Popen[bytes]:
+        program = str(self._program(name))
+        word = "stubborn" if stubborn else "willing"
+        # The shell reads "next-PID" by its own pid.
+        script = SCRIPT.replace('"$3"', f'"{self._folder}/next-$$"')
+        process = subprocess.Popen(
+            [program, "-c", script, program, str(offspring), word, "-", program, script],
+            env={"PATH": "/usr/bin:/bin", **environment},
+            user=self._uids[account],
+            group=self._uids[account],
+            extra_groups=[],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+        self._started.append(process)
+        return process
+
+    def _program(self, name: str) -> Path:
+        path = self._folder / name
+        if not path.exists():
+            shutil.copy("/bin/dash", path)
+            path.chmod(0o755)
+        return path
+
+
+async def rigged(host: LinuxHost) -> AsyncIterator[RealRig]:
+    for uid in (CHILD, STRANGER):
+        with pytest.raises(KeyError):
+            pwd.getpwuid(uid)
+    folder = Path(tempfile.mkdtemp(prefix="fairtime-contract-", dir="/var/lib"))
+    folder.chmod(0o755)
+    rig = RealRig(folder, host, {f"#{CHILD}": CHILD, f"#{STRANGER}": STRANGER})
+    try:
+        yield rig
+    finally:
+        await host.close()
+        rig.finish()
+        shutil.rmtree(folder)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="starts programs under other accounts, which needs root")
+
+
+@pytest.mark.root
+@needs_root
+class TestLinuxHost(HostContract):
+    """Without a bus: sessions are guessed, as in a bare container."""
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus")):
+            yield rig
+
+
+@pytest.mark.root
+@needs_root
+class TestLinuxHostByScan(HostContract):
+    """Where the kernel reports no starts: everything is found by the scan alone."""
+
+    @pytest.fixture
+    async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+        async def refused(self: StartEvents) -> None:
+            raise HostError("The kernel does not report program starts here", "Run it as a system service.")
+
+        monkeypatch.setattr(StartEvents, "open", refused)
+        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus")):
+            yield rig
+            assert not rig.host._starts.open_now, "this class tests the scan alone"

@@ -9,10 +9,14 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import sys
 from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.platforms.base import Account
 

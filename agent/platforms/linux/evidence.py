@@ -13,9 +13,13 @@ from __future__ import annotations
 import os
 import re
 import select
+import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.clock import SECOND, Millis
 from agent.platforms.linux import procfs

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import pwd
 import re
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.platforms.base import Ability, Capability, Finding
 from agent.platforms.linux import accounts, procfs

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from collections import OrderedDict
 from threading import Lock
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 LIMIT = 512 << 20
 """Bytes beyond which a file is not hashed: reading it would take seconds, and no sane program is that large."""

@@ -12,11 +12,15 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec.structs import replace
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.clock import SECOND, Clock, Millis, SystemClock
 from agent.errors import HostError
@@ -351,7 +355,7 @@ class LinuxHost:
             self._locks.settle(logind.logins.values())
             mine = watched(logind.logins.values(), self._owners)
             return tuple(self._with_evidence(session_of(login, name), login, now) for login, name in mine)
-        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal, now)
+        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal)
         return tuple(self._with_evidence(session, None, now) for session in found)
 
     def _with_evidence(self, session: Session, login: Login | None, now: Millis) -> Session:

@@ -8,11 +8,14 @@ file at that path is the very same inode.  Inside a Flatpak ``/app/bin/x`` is lo
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.model.program import ProgramId
 from agent.platforms.linux import interpreters, procfs
@@ -259,6 +262,8 @@ def _flatpak_place(pid: int, path: str, handle: str) -> _Place | None:
     text = procfs.read(f"/proc/{pid}/root/.flatpak-info", _INSTANCE_LIMIT)
     if not text:
         return None
+    import configparser  # a third of a megabyte that a PC without Flatpak never pays
+
     info = configparser.RawConfigParser(strict=False)
     try:
         info.read_string(text.decode("utf-8", "replace"))

@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import sys
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.platforms.linux.accounts import Person
 

@@ -11,9 +11,13 @@ command line: that a program may rewrite, so it is read once per image.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.model.program import Process, ProgramId
 from agent.platforms.linux import procfs

@@ -6,7 +6,11 @@ Every function returns ``None`` (or an empty value) for a process that is gone: 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 _CHUNK = 65_536
 CMDLINE_LIMIT = 1 << 20

@@ -1,14 +1,18 @@
 """Who sits at this PC: from logind where there is one, else from what can be seen without it.
 
 Without logind an account counts as having one active session (id ``account:NAME``, kind ``unspecified``) while it has a
-process with a terminal or a display, or an entry in utmp and any process.  Such a session can be logged out (its programs
-are stopped) but not locked.
+process with a terminal or a display.  (Not from utmp: a display manager may leave it out, and distributions are dropping
+it because its times end in 2038.)  Such a session can be logged out (its programs are stopped) but not locked.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.clock import SECOND, Millis
 from agent.errors import HostError
@@ -22,7 +26,6 @@ log = logging.getLogger(__name__)
 
 LOCKS_WITHIN: Millis = 3 * SECOND
 """A desktop that has not set its lock hint this long after the request does not lock."""
-_UTMP_EVERY: Millis = 5 * SECOND
 _KINDS: dict[str, SessionKind] = {"x11": "x11", "wayland": "wayland", "mir": "mir", "tty": "tty"}
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -84,17 +87,14 @@ class Fallback:
 
     def __init__(self) -> None:
         self._display: dict[tuple[int, int], bool] = {}
-        self._utmp: frozenset[str] = frozenset()
-        self._utmp_read: Millis | None = None
 
-    def sessions(self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool], now: Millis,
-                 ) -> tuple[Session, ...]:  # fmt: skip
-        """One session for each watched account that is at work."""
-        if self._utmp_read is None or now - self._utmp_read >= _UTMP_EVERY:
-            self._utmp, self._utmp_read = _logged_in(), now
+    def sessions(
+        self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool]
+    ) -> tuple[Session, ...]:
+        """One session for each watched account that is at work.  ``tty``: whether an account has a process on one."""
         self._display = {p.key: self._display[p.key] if p.key in self._display else has_display(p) for p in processes}
-        busy = {p.account for p in processes if self._display[p.key] or p.account in self._utmp}
-        accounts = sorted(name for name in owners.people if name in busy or tty(name))
+        shown = {p.account for p in processes if self._display[p.key]}
+        accounts = sorted(name for name in owners.people if name in shown or tty(name))
         return tuple(Session(id=fallback_id(name), account=name) for name in accounts)
 
 
@@ -104,12 +104,3 @@ def fallback_id(account: str) -> str:
 
 def has_display(process: Process) -> bool:
     return bool(procfs.environ(process.pid, *_DISPLAYS))
-
-
-def _logged_in() -> frozenset[str]:
-    import psutil
-
-    try:
-        return frozenset(user.name for user in psutil.users())
-    except OSError:
-        return frozenset()

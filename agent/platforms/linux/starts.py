@@ -20,6 +20,9 @@ import sys
 from array import array
 from collections.abc import Callable
 
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
+
 from agent.errors import HostError
 
 _NETLINK_CONNECTOR = 11

@@ -1,7 +1,7 @@
 """End a program and everything it started, without ever hitting a stranger.
 
-Signals go through pidfds, so a pid that was used again is never touched; a member is taken only if it still has the owner
-the tree belongs to, is older than nothing and younger than its parent's start, and is not this service.
+Signals go through pidfds, so a pid that was used again is never touched.  A member is taken only if it belongs to the
+account of the tree's root and did not start before it; process 1 and this service are never members.
 
 Linux has no "please close" for a program without knowing its display, so the ladder is: SIGTERM (desktop programs save
 and quit) with SIGCONT (so that a stopped one can hear it) → after 2 s SIGTERM again and SIGHUP (an interactive shell ignores
@@ -16,8 +16,12 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.errors import HostError
 from agent.platforms.linux import procfs

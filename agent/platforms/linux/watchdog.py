@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
 
 
 class Watchdog:

@@ -80,6 +80,8 @@ class Notices:
             if self._notifier is None:
                 icon = Icon(path=self._icon) if self._icon and self._icon.is_file() else None
                 self._notifier = Notifier("Fairtime", icon)
+                # Its warning is a page of traceback; ours below is one line.
+                logging.getLogger("desktop_notifier").setLevel(logging.ERROR)
             async with asyncio.timeout(PATIENCE):
                 await self._notifier.send(
                     plain(words.title),
@@ -90,8 +92,18 @@ class Notices:
                 )
         except (OSError, RuntimeError, TimeoutError) as error:
             log.warning("the desktop did not take a notice: %s", error)
-            return False
+        if not taken.is_set():
+            log.warning("no notice service on this desktop; another way is tried")
+            self._forget()
         return taken.is_set()
+
+    def _forget(self) -> None:
+        """Let go of a connection that reached no notice service: desktop-notifier 6.2 opens one for each try."""
+        backend = getattr(self._notifier, "_backend", None)
+        bus = getattr(backend, "bus", None)
+        if bus is not None:
+            bus.disconnect()
+        self._notifier = None
 
 
 def plain(text: str) -> str:

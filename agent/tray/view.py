@@ -58,7 +58,10 @@ GUARDED = frozenset(("time", "pause", "lock", "release", "grant", "refuse"))
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the menu: an act, a submenu, or (neither) words only."""
+    """A row of the menu: an act, a submenu, or (neither) words only.
+
+    Panels draw words only in pale grey, so what is worth reading has an act that says more about it.
+    """
 
     label: str
     act: Act | None = None
@@ -223,7 +226,7 @@ def _programs(state: ChildState, words: Words) -> Row:
                 + ("" if use.counts else " · " + words("does not count"))
                 + ("" if use.left is None else " · " + words("{time} left", time=duration(use.left, words)))
             ),
-            enabled=False,
+            Act("state", state.child),
         )
         for use in state.programs[:LONGEST_LIST]
     ]
@@ -231,7 +234,7 @@ def _programs(state: ChildState, words: Words) -> Row:
 
 
 def _allowed(state: ChildState, words: Words) -> Row:
-    rows = tuple(Row(clipped(line), enabled=False) for line in state.allowed[:LONGEST_LIST])
+    rows = tuple(Row(clipped(line), Act("agreement", state.child)) for line in state.allowed[:LONGEST_LIST])
     return Row(
         words("What is allowed"), rows=(*rows, SEPARATOR, Row(words("Our agreement…"), Act("agreement", state.child)))
     )
@@ -323,7 +326,7 @@ def _flaws(status: Status, words: Words) -> tuple[Row, ...]:
     if status.protection not in labels and not lines:
         return ()
     label = labels.get(status.protection, words("Something to know"))
-    rows = tuple(Row(clipped(line), enabled=False) for line in lines[:LONGEST_LIST])
+    rows = tuple(Row(clipped(line), Act("protection")) for line in lines[:LONGEST_LIST])
     return (Row(f"⚠ {label}", rows=rows or (Row(label, enabled=False),)),)
 
 

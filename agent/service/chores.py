@@ -7,7 +7,8 @@ repeats (issue 1021: that would hang the service), and holds 1.8 MiB more.
 
 The trigger is asked in the zone's local time *as if it were UTC*, and the answer is placed in the zone here: given the
 zone itself, ``CronTrigger`` leaves out a week where the clock goes forward at midnight (Beirut, Asuncion) and fires twice
-in a repeated hour.  A time that the clock leaps over is due when the leap is over; one that comes twice, the first time.
+in a repeated hour.  A time that the clock leaps over is due as long after the leap as it is into the gap; one that comes twice, the first
+time.
 
 Every missed run of a chore is made up by one run at the next start, however late (``misfire_grace_time=None`` and
 ``coalesce``, in APScheduler's words).
@@ -17,9 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -29,11 +30,6 @@ from agent.errors import StoreError
 from agent.model.policy import Weekday
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apscheduler.triggers.cron import CronTrigger
 
 LOOK_EVERY = 60.0
 """Seconds between two looks at the calendar."""
@@ -67,6 +63,12 @@ class Memory(Protocol):
     def state(self, key: str) -> bytes | None: ...
     def record(self, charges: Iterable[Charge], states: Mapping[str, bytes]) -> None: ...
     def add_event(self, event: LedgerEvent) -> None: ...
+
+
+class Trigger(Protocol):
+    """What is used of ``CronTrigger``, which has no types of its own."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None: ...
 
 
 class Chores:
@@ -145,7 +147,7 @@ class Chores:
             try:
                 async with asyncio.timeout(LONGEST):
                     await self._jobs[name]()
-            except Exception as error:  # whatever a chore does wrong, the other chores and the service go on
+            except Exception as error:  # noqa: BLE001  # whatever a chore does wrong, the service goes on; it is noted
                 self._note_failure(name, error)
             else:
                 self._failed.pop(name, None)
@@ -208,12 +210,14 @@ def _key(name: str) -> str:
     return f"chore.{name}"
 
 
-def _trigger(when: When) -> CronTrigger:
-    from apscheduler.triggers.cron import CronTrigger  # 2.7 MiB of memory: only for a service that has chores
+def _trigger(when: When) -> Trigger:
+    # Imported here: 2.7 MiB of memory, only for a service that has chores.
+    from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # it ships no types
 
     hour, _, minute = when.time.partition(":")
     day = {"day_of_week": when.day[:3]} if when.day else {}
-    return CronTrigger(hour=int(hour), minute=int(minute), second=0, timezone=UTC, **day)
+    trigger: Trigger = CronTrigger(hour=int(hour), minute=int(minute), second=0, timezone=UTC, **day)
+    return trigger
 
 
 def _place(found: datetime, zone: ZoneInfo) -> Millis:

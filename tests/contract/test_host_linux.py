@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -23,7 +24,9 @@ from agent.platforms.linux import procfs
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.starts import StartEvents
 from tests.contract.host_contract import HostContract, Key, Rig
+from tests.contract.logind_double import LogindDouble, needs_bus, private_bus
 
+R = TypeVar("R", bound="RealRig")
 CHILD, STRANGER = 61234, 61235
 
 # Run by a renamed copy of dash: $1 is how many offspring to start, $2 whether to ignore requests.  The first descendant
@@ -130,13 +133,13 @@ class RealRig:
         return path
 
 
-async def rigged(host: LinuxHost) -> AsyncIterator[RealRig]:
+async def rigged(host: LinuxHost, kind: type[R]) -> AsyncIterator[R]:
     for uid in (CHILD, STRANGER):
         with pytest.raises(KeyError):
             pwd.getpwuid(uid)
     folder = Path(tempfile.mkdtemp(prefix="fairtime-contract-", dir="/var/lib"))
     folder.chmod(0o755)
-    rig = RealRig(folder, host, {f"#{CHILD}": CHILD, f"#{STRANGER}": STRANGER})
+    rig = kind(folder, host, {f"#{CHILD}": CHILD, f"#{STRANGER}": STRANGER})
     try:
         yield rig
     finally:
@@ -155,7 +158,7 @@ class TestLinuxHost(HostContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
-        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus")):
+        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus"), RealRig):
             yield rig
 
 
@@ -170,6 +173,31 @@ class TestLinuxHostByScan(HostContract):
             raise HostError("The kernel does not report program starts here", "Run it as a system service.")
 
         monkeypatch.setattr(StartEvents, "open", refused)
-        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus")):
+        async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus"), RealRig):
             yield rig
             assert not rig.host._starts.open_now, "this class tests the scan alone"
+
+
+class BusRig(RealRig):
+    """Sessions are those of a logind double on a private bus; programs are real."""
+
+    double: LogindDouble
+
+    async def login(self, account: str) -> str:
+        return self.double.add(f"c{len(self.double.sessions) + 1}", self._uids[account], account)
+
+
+@pytest.mark.root
+@needs_root
+@needs_bus
+class TestLinuxHostWithLogind(HostContract):
+    @pytest.fixture
+    async def rig(self, tmp_path: Path) -> AsyncIterator[Rig]:
+        async with private_bus(tmp_path) as address:
+            double = LogindDouble(address)
+            await double.open()
+            async for rig in rigged(LinuxHost(bus_address=address), BusRig):
+                rig.double = double
+                yield rig
+                assert rig.host._logind is None or rig.host._logind.present, "the double was in use all along"
+            double.close()

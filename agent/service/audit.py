@@ -237,7 +237,7 @@ def _read(line: bytes) -> AuditEntry | None:
 
 def _plain(text: str) -> str:
     """Lone surrogates (undecodable file names) cannot be written as UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -26,6 +26,13 @@ OTHERS = "(others)"
 MAX_TEXT = 500
 
 
+def writable(text: str) -> str:
+    """Text as the ledger can keep it: short, and without the lone surrogates that stand for bytes of a file name that are
+    not UTF-8 (PEP 383).  One program with such a name must not stop the ledger."""
+    text = text[:MAX_TEXT]
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def grant_of(row: Row) -> Grant:
     """``row`` holds ``GRANT`` and then ``ended``; a grant that was ended shows when in ``until``."""
     names = GRANT.split(", ")
@@ -94,7 +101,7 @@ class Grants:
 def add_events(connection: sqlite3.Connection, events: Iterable[LedgerEvent]) -> None:
     """Write events inside the caller's transaction; the same day, kind, subject and rule add up."""
     for event in events:
-        key = (event.child, event.day, event.kind, event.subject[:MAX_TEXT], event.rule[:MAX_TEXT])
+        key = (event.child, event.day, event.kind, writable(event.subject), writable(event.rule))
         known = connection.execute(
             "SELECT 1 FROM event WHERE child = ? AND day = ? AND kind = ? AND subject = ? AND rule = ?", key
         ).fetchone()
@@ -108,5 +115,5 @@ def add_events(connection: sqlite3.Connection, events: Iterable[LedgerEvent]) ->
         connection.execute(
             f"INSERT INTO event ({EVENT}) VALUES ({places(EVENT)}) ON CONFLICT (child, day, kind, subject, rule) "
             "DO UPDATE SET at = excluded.at, text = excluded.text, count = count + excluded.count",
-            (*key, event.at, event.text[:MAX_TEXT], event.count),
+            (*key, event.at, writable(event.text), event.count),
         )

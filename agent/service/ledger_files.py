@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.errors import StoreError
-from agent.service.migrations import STEPS, Step, migrate, version
+from agent.service.migrations import POSSIBLE, STEPS, Step, migrate, version
 
 Condition = Literal["ok", "new", "restored", "lost"]
 LEDGER = "ledger.db"
@@ -150,6 +150,8 @@ def _look(path: Path, machine: str, newest: int) -> State:
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0, isolation_level=None)
     try:
         return _judge(connection, machine, newest, path)
+    except UnicodeDecodeError:
+        return "damaged"  # SQLite quotes the damaged schema in its message, which Python then cannot read
     except sqlite3.Error as error:
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED:
             return "damaged"
@@ -159,6 +161,7 @@ def _look(path: Path, machine: str, newest: int) -> State:
 
 
 def _judge(connection: sqlite3.Connection, machine: str, newest: int, path: Path) -> State:
+    connection.text_factory = _text
     found = version(connection)
     if found > newest:
         raise StoreError(
@@ -169,7 +172,10 @@ def _judge(connection: sqlite3.Connection, machine: str, newest: int, path: Path
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if found == 0 and not tables:
         return "empty"
-    if found == 0 or not tables >= TABLES or connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+    if found == 0 or not tables >= TABLES or connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+        return "damaged"
+    # SQLite's own check leaves out CHECK constraints of tables without a rowid.
+    if connection.execute(f"SELECT 1 FROM charge WHERE NOT ({POSSIBLE}) LIMIT 1").fetchone():
         return "damaged"
     owner = connection.execute("SELECT value FROM meta WHERE key = 'machine'").fetchone()
     return "good" if owner == (machine,) else "foreign"
@@ -230,6 +236,7 @@ def _put_in_place(folder: Path, machine: str, steps: Sequence[Step], backup: Pat
 def _connect(path: Path) -> sqlite3.Connection:
     """Open for writing, for ourselves alone."""
     connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    connection.text_factory = _text
     try:
         # Exclusive before the first access of the WAL: no shared memory file, no reader can delay a checkpoint, and a
         # second service is refused (https://sqlite.org/wal.html#use_of_wal_without_shared_memory).
@@ -299,7 +306,7 @@ def _good_backup(path: Path, machine: str, newest: int) -> bool:
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         try:
             return _judge(connection, machine, newest, path) == "good"
-        except (sqlite3.Error, StoreError):
+        except (sqlite3.Error, StoreError, UnicodeDecodeError):
             return False
 
 
@@ -366,6 +373,11 @@ def _set_aside(folder: Path, kind: str) -> str:
 def _remove(path: Path) -> None:
     for side in _SIDE_FILES:
         path.with_name(path.name + side).unlink(missing_ok=True)
+
+
+def _text(stored: bytes) -> str:
+    """Text with a damaged byte in it is read with a mark in its place; it must not stop the service from starting."""
+    return stored.decode("utf-8", "replace")
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 
 Step = Sequence[str]
 
+POSSIBLE = "millis >= 0 AND hour BETWEEN 0 AND 23 AND day GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'"
+"""What every charge fulfils."""
+
 STEPS: tuple[Step, ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
         "CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
-        """CREATE TABLE charge (
+        f"""CREATE TABLE charge (
             child TEXT NOT NULL, day TEXT NOT NULL, hour INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,
-            millis INTEGER NOT NULL CHECK (millis >= 0),
+            millis INTEGER NOT NULL, CHECK ({POSSIBLE}),
             PRIMARY KEY (child, day, hour, kind, key)) STRICT, WITHOUT ROWID""",
         """CREATE TABLE given (
             id TEXT PRIMARY KEY, child TEXT NOT NULL, kind TEXT NOT NULL, seconds INTEGER NOT NULL,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +41,8 @@ SYNC_EVERY = 30.0
 MAX_PENDING = 20_000
 """Different charges kept while nothing can be written; beyond it hours of a day are put together (totals stay exact)."""
 
+_MOST = 366 * 86_400_000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ChargeKey = tuple[str, str, int, str, str]
 _CHARGE = (
     "INSERT INTO charge (child, day, hour, kind, key, millis) VALUES (?, ?, ?, ?, ?, ?) "
@@ -100,15 +103,16 @@ class Store:
     def record(self, charges: Iterable[Charge], states: Mapping[str, bytes]) -> None:
         """Add charges and replace states, in one transaction.  Raises ``StoreError`` and keeps them when it cannot."""
         for charge in charges:
-            if charge.millis < 0 or not 0 <= charge.hour <= 23:
-                raise ValueError(f"a charge is a time of at least 0 ms in an hour from 0 to 23, not {charge}")
+            if not (0 <= charge.millis <= _MOST and 0 <= charge.hour <= 23 and _DAY.fullmatch(charge.day)):
+                raise ValueError(f"a charge is a time of at least 0 ms in an hour from 0 to 23 of a day, not {charge}")
             if charge.millis == 0:
                 continue
-            key = (charge.child, charge.day, charge.hour, charge.kind, charge.key)
+            name = book.writable(charge.key)
+            key = (charge.child, charge.day, charge.hour, charge.kind, name)
             self._charges[key] = self._charges.get(key, 0) + charge.millis
             sums = self._sums.get(charge.child)
             if sums is not None:
-                sums.add(charge.day, charge.kind, charge.key, charge.millis)
+                sums.add(charge.day, charge.kind, name, charge.millis)
         self._states.update(states)
         if self.pending:
             self.flush()
@@ -183,6 +187,7 @@ class Store:
 
     def add_grant(self, grant: Grant) -> None:
         """Enter a guardian's grant; the same grant twice is once.  Synced before it returns."""
+        grant = msgspec.structs.replace(grant, subject=book.writable(grant.subject), note=book.writable(grant.note))
         known = self._given.get(grant.id)
         if known == grant:
             return
@@ -223,7 +228,7 @@ class Store:
         nobody answers expires after seven days.
         """
         request = msgspec.structs.replace(
-            request, subject=request.subject[: book.MAX_TEXT], text=request.text[: book.MAX_TEXT]
+            request, subject=book.writable(request.subject), text=book.writable(request.text)
         )
         waiting = [r for r in self.requests(request.child, open_only=True, limit=1000)]
         stale = [r for r in waiting if request.asked - r.asked > book.REQUEST_LIFE]
@@ -267,7 +272,7 @@ class Store:
         with self._transaction(durable=True):
             self._db.execute(
                 "UPDATE request SET state = ?, answered = ?, by = ?, reply = ? WHERE id = ?",
-                (state, at, by, reply[: book.MAX_TEXT], ident),
+                (state, at, by, book.writable(reply), ident),
             )
         return book.request_of(self._ask(f"SELECT {book.REQUEST} FROM request WHERE id = ?", (ident,))[0])
 

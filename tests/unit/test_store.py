@@ -140,11 +140,24 @@ def test_states_are_saved_with_the_charges(store: Store, tmp_path: Path) -> None
     again.close()
 
 
-@pytest.mark.parametrize("bad", [charge(-1), charge(1, hour=24), charge(1, hour=-1)])
+@pytest.mark.parametrize("bad", [charge(-1), charge(1, hour=24), charge(1, hour=-1), charge(1, day=""), charge(2**62)])
 def test_a_charge_that_cannot_be_is_refused(store: Store, bad: Charge) -> None:
     with pytest.raises(ValueError, match="at least 0 ms"):
         store.record([bad], {})
     assert store.usage("mia", TODAY).days == {}
+
+
+def test_a_file_name_that_is_no_text_does_not_stop_the_ledger(store: Store) -> None:
+    name = os.fsdecode(b"game\xff\xfe")
+    store.record([charge(5, "program", name), charge(1, "program", "ゲーム")], {})
+    store.add_event(event(name, text=name))
+    store.add_request(request("r1", text=name, subject=name))
+    store.add_grant(grant("g1", subject=name, note=name))
+    assert store.pending == 0
+    programs = store.usage("mia", TODAY).days[TODAY].programs
+    assert programs == {"game\\udcff\\udcfe": 5, "ゲーム": 1}
+    assert {row.key: row.millis for row in store.rows("mia", TODAY, TODAY)} == programs
+    json.dumps(store.export("mia")).encode("utf-8")
 
 
 def test_nothing_to_record_writes_nothing(store: Store) -> None:
@@ -428,7 +441,7 @@ def test_forgetting_keeps_only_what_running_limits_need(store: Store) -> None:
 
 
 def test_deleting_history_leaves_nothing_of_it_in_any_file(store: Store, tmp_path: Path) -> None:
-    secret = "unmistakable-program-name"  # noqa: S105  # not a password
+    secret = "unmistakable-program-name"  # not a password
     store.record([charge(10, "program", secret, day="2026-01-10"), charge(10, day="2026-01-10")], {})
     store.add_event(event(secret, day="2026-01-10"))
     store.add_request(request("r1", text=secret, asked=1))

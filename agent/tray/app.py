@@ -67,12 +67,18 @@ class Tray:
         self._window: spawn.Window | None = None
         self._countdown: spawn.Window | None = None
         self._stopped = threading.Event()
+        self._failed = False
+        self._told_no_tray = False
         picture = assets() / "icons" / "fairtime-64.png"
         self._notices = Notices((self._balloon, self._notice_window), icon=picture)
         self._deeds = Deeds(self._link, connect, desk, words, post=self.post, say=self._notices.show)
 
     def run(self) -> int:
-        """Serve until ``stop`` or the end of the session; call from the main thread."""
+        """Serve until ``stop`` or the end of the session; call from the main thread.
+
+        1 when the tray's own thread failed: a tray that shows an old number must not stay on the screen, and whoever
+        supervises the session starts it again.
+        """
         thread = threading.Thread(target=self._work, name="fairtime-tray", daemon=True)
         thread.start()
         self._link.watch(self._on_status, self._on_notice, self._on_connection)
@@ -88,7 +94,7 @@ class Tray:
             self._link.close()
             thread.join(5)
             self._notices.close()
-        return 0
+        return 1 if self._failed else 0
 
     def stop(self) -> None:
         self._stopped.set()
@@ -123,14 +129,21 @@ class Tray:
             return
         if not panel.has_menu:
             log.warning("this panel shows no menu; a click on the icon opens the small window")
-        panel.run(self._shown)
+        try:
+            panel.run(self._shown)
+        except (RuntimeError, OSError) as error:  # GLib.Error is a RuntimeError: no session bus, for one
+            self._panel = None
+            self._without_panel(self._words("The tray icon cannot be shown: {why}.", why=error))
+            return
         self._stopped.set()  # The desktop's loop has ended: so has the session.
 
     def _without_panel(self, why: str) -> None:
         """Notices and the small window serve until a panel appears.  Said once, never as an error box."""
         log.warning("no tray: %s", why)
-        text = self._words("{why} You can also type “fairtime status”.", why=why)
-        self._notices.show(NoticeWords(self._words("Fairtime is here"), text, urgent=False, countdown=False))
+        if not self._told_no_tray:
+            self._told_no_tray = True
+            text = self._words("{why} You can also type “fairtime status”.", why=why)
+            self._notices.show(NoticeWords(self._words("Fairtime is here"), text, urgent=False, countdown=False))
         self.post(self._open_window)
         while not self._stopped.wait(PANEL_LOOK):
             if self._desk.tray_available() and not self._desk.prepare():
@@ -155,6 +168,19 @@ class Tray:
     # ---- the tray's thread -----------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        self._failed = True
+        try:
+            self._handle()
+            self._failed = False
+        finally:
+            if self._failed:
+                self.stop()
+            self._deeds.close()
+            for window in (self._window, self._countdown):
+                if window is not None:
+                    window.close()
+
+    def _handle(self) -> None:
         while True:
             try:
                 event = self._events.get(timeout=STALE)
@@ -162,14 +188,10 @@ class Tray:
                 self._refresh()
                 continue
             if event is None:
-                break
+                return
             event()
             if time.monotonic() - self._heard > STALE:
                 self._refresh()
-        self._deeds.close()
-        for window in (self._window, self._countdown):
-            if window is not None:
-                window.close()
 
     def _refresh(self) -> None:
         """No news for a while: ask, so that a lost push never leaves an old number on the screen."""

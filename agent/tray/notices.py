@@ -44,10 +44,16 @@ class Notices:
         asyncio.run_coroutine_threadsafe(self._show(words), self._loop)
 
     def close(self) -> None:
-        """Stop after what is under way.  Notices on the screen stay there."""
+        """Stop after what is under way, or after ``PATIENCE``.  Notices on the screen stay there."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(PATIENCE)
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
+            self._thread.join(PATIENCE + 1)
+
+    async def _finish(self) -> None:
+        under_way = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=PATIENCE)
+        self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

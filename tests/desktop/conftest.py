@@ -46,6 +46,7 @@ def desktop(kit: Any) -> Iterator[Callable[..., Any]]:
 
     yield start
     for one in started:
+        print(one.log(Path(sys.executable).name))  # shown when the test fails
         one.close()
 
 

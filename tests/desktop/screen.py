@@ -323,9 +323,9 @@ class Screen:
         display.set_close_down_mode(1)
         display.close()
 
-    def tray(self, path: Path) -> subprocess.Popen[bytes]:
-        """Start the real tray, speaking to the service at ``path``."""
-        program = "import sys; from agent.tray.app import run; sys.exit(run(sys.argv[1]))"
+    def tray(self, path: Path, *, before: str = "") -> subprocess.Popen[bytes]:
+        """Start the real tray, speaking to the service at ``path``; ``before`` is Python to run first."""
+        program = f"import sys; {before or 'pass'}; from agent.tray.app import run; sys.exit(run(sys.argv[1]))"
         return self.start(sys.executable, "-c", program, str(path))
 
     def log(self, program: str) -> str:

@@ -218,3 +218,29 @@ def test_a_second_tray_of_the_session_leaves_at_once(kit: Any, mia: tuple[Any, A
     second = screen.tray(service.path)
     assert second.wait(20) == 0
     assert screen.tray_items().count("fairtime") == 1
+
+
+def test_without_gtk_the_icon_is_there_and_a_click_opens_the_window(
+    kit: Any, desktop: Desktop, picture: Picture
+) -> None:
+    """pystray's plain X backend has no menu, so the small window holds it."""
+    screen = desktop()
+    service = kit.Service(screen.folder / "socket", child(42 * MINUTE))
+    screen.tray(service.path, before="from agent.platforms.linux import desk; desk.DISTRIBUTION_PACKAGES = ()")
+    kit.until(lambda: service.watched, "the tray to subscribe")
+    kit.until(lambda: is_face(screen, Face("ok", 42, 28), (Face("away"), Face("up", 0, 0))), "42 on the panel")
+    assert not screen.windows("^Fairtime$")
+    screen.click(*ICON)
+    screen.window("^Fairtime$")
+    picture(screen, "window")
+
+
+def test_a_killed_tray_leaves_no_window_behind(kit: Any, desktop: Desktop) -> None:
+    screen = desktop()
+    service = kit.Service(screen.folder / "socket", child(42 * MINUTE))
+    tray = screen.tray(service.path)
+    kit.until(lambda: service.watched, "the tray to subscribe")
+    service.push(notice=Notify(child="mia", kind="time", title="1 minute left", text="Please save.", left=60_000))
+    screen.window("^1 minute left$")
+    tray.kill()
+    kit.until(lambda: not screen.windows("^1 minute left$"), "the countdown to close with its tray")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from agent.clock import SECOND, Millis
-from agent.core.family import layered, parse_clock, parse_duration, parse_hours
+from agent.core.layers import layered
+from agent.core.timewords import parse_clock, parse_duration, parse_hours
 from agent.core.schedule import MinuteSpan
 from agent.model.policy import (
     Action,

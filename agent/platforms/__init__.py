@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from agent.errors import HostError
-from agent.platforms.base import Desk, Host
+from agent.platforms.base import Desk, Host, Supervisor
 
 
 def host() -> Host:
@@ -23,6 +23,15 @@ def desk() -> Desk:
         from agent.platforms.linux.desk import LinuxDesk
 
         return LinuxDesk()
+    raise _unknown()
+
+
+def supervisor() -> Supervisor:
+    """Who watches over the service on this machine."""
+    if sys.platform == "linux":
+        from agent.platforms.linux.watchdog import Watchdog
+
+        return Watchdog()
     raise _unknown()
 
 

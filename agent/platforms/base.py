@@ -135,3 +135,16 @@ class Desk(Protocol):
 
     def open_page(self, path: Path) -> bool:
         """Open an HTML page in the person's browser; False when there is none."""
+
+
+class Supervisor(Protocol):
+    """Whoever started the service and wants to know how it is (systemd); without one, every call does nothing."""
+
+    interval: float | None
+    """Seconds within which a sign of life is wanted; ``None`` when nobody waits for one."""
+
+    def ready(self, status: str = "") -> bool: ...
+
+    def alive(self, status: str = "") -> bool: ...
+
+    def stopping(self) -> bool: ...

@@ -6,6 +6,7 @@ same engine on the fake computer.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from agent.core.decide import Decision, Situation, decide
 from agent.core.judge import verdict_on
 from agent.core.programs import Matchers, needs_hash
 from agent.core.rules import ChildRules, Rules, duration_words
+from agent.core.schedule import policy_day
 from agent.core.timekeeper import Timekeeper, advance, confirmed, start
 from agent.core.usage import Seen, added, fold, new_day, rested
 from agent.model.grant import Grant
@@ -268,6 +270,13 @@ class Engine:
         matcher = self._matchers.of(child.rules, child.moment.day)
         grants = self.grants_of(child.rules.name)
         return verdict_on(matcher, program.program, child.moment, child.usage, grants)
+
+    def today(self, name: str = "") -> dt.date:
+        """The policy day of trusted time, before the first tick that of the epoch."""
+        child = self.children.get(name)
+        if child is not None and child.moment is not None:
+            return child.moment.day
+        return policy_day(self.keeper.wall if self.keeper else 0, self.rules.zone, self.rules.reset)
 
     def _child(self, name: str, wall: Millis) -> Child:
         found = self.children.get(name)

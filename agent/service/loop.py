@@ -1,0 +1,243 @@
+"""The tick: observe → decide → apply → record, once a second and at once when something cannot wait.
+
+The loop is the only caller of the engine and of the host.  It outlives a full disk and a host that stumbles: both become
+a *trouble* with a name, shown to everyone, while limits hold on with what is known.  Anything else that goes wrong is a
+bug; it ends the process, and systemd starts it again with at most ``SAVE_EVERY`` of use unaccounted for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.clock import MINUTE, SECOND, Instant, Millis
+from agent.core.rules import Rules
+from agent.errors import HostError, StoreError
+from agent.model.program import Process, ProgramId
+from agent.model.record import EventKind, LedgerEvent
+from agent.model.snapshot import Snapshot
+from agent.model.usage import Charge
+from agent.model.verdict import Notify, ProgramVerdict
+from agent.platforms.base import Capability, Host, Supervisor
+from agent.service.effects import Effects
+from agent.service.engine import Engine, Step
+from agent.service.store import Store
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+CALM = 5.0
+"""Seconds between ticks while no child is at the PC and the host tells of sessions and starts by itself."""
+SHORTEST = 0.1
+"""Seconds between two ticks however often the host wakes the loop: a child can start programs without end."""
+SAVE_EVERY = 5 * SECOND
+SAVE_CALM = MINUTE
+NOTICE_AGAIN = 10 * SECOND
+"""A program that is started over and over is told of this often; every start is counted."""
+MOST_DENIED = 512
+MOST_REMEMBERED = 256
+ENGINE = "engine"
+"""The key under which the ledger keeps the engine's state."""
+
+
+@dataclass(slots=True)
+class _Denied:
+    """Starts of one program that were refused since the last tick."""
+
+    process: Process
+    verdict: ProgramVerdict
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Loop:
+    """Runs the engine on a host.  ``push`` shows a notice, ``changed`` says that faces have something new to show."""
+
+    host: Host
+    engine: Engine
+    store: Store
+    supervisor: Supervisor
+    push: Callable[[Notify], None]
+    changed: Callable[[], None]
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What does not work now, in words for a guardian, by what it is."""
+    snapshot: Snapshot = Snapshot()
+    remembered: dict[tuple[str, str], ProgramId] = field(default_factory=dict)
+    """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set after the first tick: questions have answers from then on."""
+    _effects: Effects = field(init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
+    _told: dict[tuple[str, str], Millis] = field(default_factory=dict)
+    _charges: list[Charge] = field(default_factory=list)
+    _saved: Millis | None = None
+    _events: bool = False
+
+    def __post_init__(self) -> None:
+        self._effects = Effects(self.host, self.push, self._record)
+        present = {a.capability for a in self.host.abilities() if a.present}
+        self._events = {Capability.SESSIONS, Capability.START_EVENTS} <= present
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tick until cancelled; then save."""
+        self.watch(self.engine.rules)
+        self.host.on_start(self.permit)
+        try:
+            while True:
+                await self.tick()
+                await self._rest()
+        finally:
+            self.save()
+
+    def watch(self, rules: Rules) -> None:
+        self.host.watch(tuple(rules.accounts))
+
+    def adopt(self, rules: Rules) -> None:
+        """A new policy comes into force with the next tick, which comes at once."""
+        self.engine.adopt(rules)
+        self.watch(rules)
+        self.wake()
+
+    def wake(self) -> None:
+        """Tick soon; from the loop's own thread."""
+        self._wake.set()
+
+    async def _rest(self) -> None:
+        calm = self._events and not self.snapshot.sessions and not self.snapshot.processes
+        await asyncio.sleep(SHORTEST)
+        try:
+            async with asyncio.timeout((CALM if calm else TICK) - SHORTEST):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    # ---- one tick ------------------------------------------------------------------------------------------------
+
+    async def tick(self) -> Step:
+        """Observe, decide, apply, record."""
+        now = self.host.clock.now()
+        self.snapshot = await self._observe()
+        step = self.engine.step(now, self.snapshot)
+        self._tell_denied(now)
+        await self._effects.apply(step.effects, now.boot)
+        self._charges += step.charges
+        for event in step.events:
+            self._enter(event)
+        busy = bool(step.charges or step.effects or step.new_day)
+        due = self._saved is None or now.boot - self._saved >= (SAVE_EVERY if busy or self._charges else SAVE_CALM)
+        if due or step.new_day:
+            self.save()
+        if step.changed or step.effects:
+            self.changed()
+        self.supervisor.alive()
+        self.ready.set()
+        return step
+
+    def save(self) -> None:
+        """Write what was used since the last time, with the state that goes with it."""
+        if self.engine.keeper is None:
+            return
+        charges, self._charges = self._charges, []
+        try:
+            self.store.record(charges, {ENGINE: self.engine.saved()})
+        except StoreError as error:
+            self._stumbled("ledger", error.title, error.advice)
+        else:
+            self._recovered("ledger")
+        self._saved = self.host.clock.now().boot
+
+    async def _observe(self) -> Snapshot:
+        try:
+            snapshot = await self.host.observe()
+        except (HostError, OSError) as error:
+            # What was seen last still holds: a host that stumbles must not look like an empty chair.
+            self._stumbled("sight", f"Fairtime cannot see what runs on this PC: {error}", "")
+            return self.snapshot
+        self._recovered("sight")
+        return snapshot
+
+    # ---- program starts ------------------------------------------------------------------------------------------
+
+    def permit(self, process: Process) -> bool:
+        """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
+        verdict = self.engine.judge_start(process)
+        if verdict is None or verdict.action not in ("block", "ask"):
+            return True
+        key = (self.engine.rules.accounts[process.account], verdict.program)
+        seen = self._denied.get(key)
+        if seen is not None:
+            seen.count += 1
+        elif len(self._denied) < MOST_DENIED:
+            self._denied[key] = _Denied(process, verdict)
+        self._wake.set()
+        return False
+
+    def _tell_denied(self, now: Instant) -> None:
+        denied, self._denied = self._denied, {}
+        for (child, program), one in denied.items():
+            verdict = one.verdict
+            self.remember(child, program, one.process.program)
+            kind: EventKind = "asked" if verdict.action == "ask" else "blocked"
+            self._record(child, kind, program, verdict.rule, verdict.sentence, count=one.count)
+            told = self._told.get((child, program))
+            if told is not None and now.boot - told < NOTICE_AGAIN:
+                continue
+            if len(self._told) >= MOST_REMEMBERED:
+                self._told.clear()
+            self._told[child, program] = now.boot
+            self.push(
+                Notify(
+                    child=child,
+                    kind="ask" if verdict.action == "ask" else "blocked",
+                    title=verdict.title,
+                    text=verdict.sentence,
+                    rule=verdict.rule,
+                    program=program,
+                )
+            )
+
+    def remember(self, child: str, program: str, identity: ProgramId) -> None:
+        """Keep who a refused program was, so that a guardian can permit this one and no namesake."""
+        self.remembered.pop((child, program), None)
+        while len(self.remembered) >= MOST_REMEMBERED:
+            del self.remembered[next(iter(self.remembered))]
+        self.remembered[child, program] = identity
+
+    # ---- events --------------------------------------------------------------------------------------------------
+
+    def event(self, child: str, kind: EventKind, subject: str, rule: str, text: str) -> None:
+        """Enter an event at trusted time."""
+        self._record(child, kind, subject, rule, text)
+
+    def _record(self, child: str, kind: EventKind, subject: str, rule: str, text: str, *, count: int = 1) -> None:
+        keeper = self.engine.keeper
+        wall = keeper.wall if keeper else self.host.clock.now().wall
+        day = self.engine.today(child).isoformat()
+        self._enter(
+            LedgerEvent(at=wall, day=day, child=child, kind=kind, subject=subject, rule=rule, text=text, count=count)
+        )
+
+    def _enter(self, event: LedgerEvent) -> None:
+        try:
+            self.store.add_event(event)
+        except StoreError as error:
+            self._stumbled("ledger", error.title, error.advice)
+
+    def _stumbled(self, what: str, title: str, advice: str) -> None:
+        words = f"{title} {advice}".strip()
+        if self.troubles.get(what) != words:
+            log.error("%s: %s", what, words)
+            self.troubles[what] = words
+            self.changed()
+
+    def _recovered(self, what: str) -> None:
+        if self.troubles.pop(what, None) is not None:
+            log.warning("%s: works again", what)
+            self.changed()
+

@@ -1,0 +1,65 @@
+# Every target sets up what it needs.  `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+PACKAGES := installer/linux/test-packages.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check system bench pictures package lock fix mutate clean desktop-packages
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP) ## make .venv with .venv/bin/fairtime
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Fairtime needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+desktop-packages: ## as root on Debian or Ubuntu: install what the desktop tests need
+	@sh installer/linux/test-packages.sh $(PACKAGES)
+
+run: setup ## a throw-away family on this account; ends by itself within a minute
+	@$(BIN)/fairtime trial
+
+check: setup ## format, lint, types for three systems, import contracts, unit tests
+	$(BIN)/ruff format --check agent tests
+	$(BIN)/ruff check agent tests
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit tests/property tests/guards -m "not slow"
+
+test: setup desktop-packages ## everything this machine can run; says what it skipped and why
+	$(BIN)/pytest -q tests -m "not system" -rs
+
+system: setup ## the real thing in a Debian container (needs root)
+	$(BIN)/pytest -q tests/system -m system -rs
+
+bench: setup ## the figures of the design, each with its bar
+	$(BIN)/python -m tests.bench.run
+
+pictures: setup desktop-packages ## pictures of tray, notice and summary
+	$(BIN)/python -m tests.pictures
+
+package: setup ## one folder with the service, the tray and the command line, in dist/
+	$(BIN)/pyinstaller --noconfirm --clean build.spec
+
+mutate: setup ## break the core in every way mutmut knows, and count what the tests notice
+	$(BIN)/mutmut run
+
+lock: setup ## resolve again, exact versions with hashes
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	sed -i '1i # Exact versions with hashes of everything Fairtime runs on and is built and tested with; made by `make lock`.' requirements.lock
+
+fix: setup ## format and mend what can be mended
+	$(BIN)/ruff format agent tests
+	$(BIN)/ruff check --fix agent tests
+
+clean: ## forget what was built
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -9,6 +9,7 @@ import datetime as dt
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent.core.timewords import parse_clock, parse_duration, parse_hours
@@ -217,7 +218,7 @@ def _hours(table: HoursByDay | None, where: str) -> Iterator[Problem]:
                 continue
             spans.append((start, end if end > start else end + DAY_SECONDS // 60, text))
         spans.sort()
-        for (_, end, first), (start, _, second) in zip(spans, spans[1:], strict=False):
+        for (_, end, first), (start, _, second) in pairwise(spans):
             if start < end:
                 yield Problem(
                     f"{where}.{day}",

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from agent.clock import SECOND, Millis
 from agent.core.layers import layered
-from agent.core.timewords import parse_clock, parse_duration, parse_hours
 from agent.core.schedule import MinuteSpan
+from agent.core.timewords import parse_clock, parse_duration, parse_hours
 from agent.model.policy import (
     Action,
     ByDay,

@@ -1,0 +1,46 @@
+"""Files that come with Fairtime: presets, catalogue, examples, icons.
+
+They lie beside the package in a checkout, in ``agent/_data`` in a wheel, and in PyInstaller's folder in a bundle.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import PolicyError
+from agent.model.policy import CatalogueEntry, Limits
+
+
+@cache
+def folder(name: str) -> Path:
+    """The folder ``policies`` or ``assets``.  ``PolicyError`` when the installation is incomplete."""
+    here = Path(__file__).resolve().parent
+    bundle = getattr(sys, "_MEIPASS", None)
+    for base in (*((Path(bundle),) if bundle else ()), here / "_data", here.parent):
+        if (base / name).is_dir():
+            return base / name
+    raise PolicyError(f"Fairtime's own files ({name}) are missing", "Install Fairtime again.", where=str(here))
+
+
+@cache
+def load_catalogue() -> dict[str, list[CatalogueEntry]]:
+    """The program catalogue by group."""
+    found: dict[str, list[CatalogueEntry]] = {}
+    for path in sorted((folder("policies") / "catalogue").glob("*.toml")):
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        found[path.stem] = msgspec.convert(tree["program"], list[CatalogueEntry])
+    return found
+
+
+@cache
+def load_presets() -> dict[str, Limits]:
+    """The presets by name."""
+    return {
+        path.stem: msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)
+        for path in sorted((folder("policies") / "presets").glob("*.toml"))
+    }

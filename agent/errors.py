@@ -69,6 +69,10 @@ class Refused(FairtimeError):
 
     code = "refused"
 
+    def __init__(self, title: str, advice: str = "", *, where: str = "", retry_after: int | None = None) -> None:
+        super().__init__(title, advice, where=where)
+        self.retry_after = retry_after
+
 
 class NotFound(FairtimeError):
     """A child, program, grant or request that the policy or ledger does not know."""

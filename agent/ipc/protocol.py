@@ -23,6 +23,7 @@ TIMEOUT = 10.0
 
 ShortText = Annotated[str, Meta(max_length=500)]
 Ident = Annotated[str, Meta(min_length=1, max_length=256)]
+Via = Literal["tray", "cli", "setup"]
 Seconds = Annotated[int, Meta(ge=-86_400, le=86_400)]
 
 
@@ -34,6 +35,7 @@ class Hello(_Wire, frozen=True, kw_only=True, tag="hello"):
     """First call of every connection."""
 
     version: int = VERSION
+    via: Via = "cli"
 
 
 class GetStatus(_Wire, frozen=True, kw_only=True, tag="status"):

@@ -1,0 +1,204 @@
+"""The other end: for tray and command line.  Plain threads and sockets, no event loop.
+
+The client makes sure that it speaks to the service: the socket's owner must be root, or the account itself (a trial).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+from agent import errors
+from agent.errors import ConnectionFailed, FairtimeError, ProtocolError
+from agent.ipc import frames
+from agent.ipc.peer import peer_of
+from agent.ipc.protocol import TIMEOUT, Body, Call, Event, Failure, Hello, Message, Result, Status, Subscribe, Via
+from agent.model.verdict import Notify
+
+SOCKET = "/run/fairtime/fairtime.sock"
+ANSWER_WITHIN = 45.0
+"""Seconds for an answer: a summary is rendered by a job first."""
+RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_ERRORS = {kind.code: kind for kind in (*FairtimeError.__subclasses__(), FairtimeError)}
+
+
+class Client:
+    """A connection to the service, made when it is needed and made again when it broke.  Calls from any thread."""
+
+    def __init__(self, path: str | None = None, via: Via = "cli") -> None:
+        self._path = path or os.environ.get("FAIRTIME_SOCKET") or SOCKET
+        self._via = via
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._serial = 0
+        self._closed = threading.Event()
+        self._watching: socket.socket | None = None
+
+    def call(self, body: Body) -> Result:
+        """The answer to one call.  Raises the error that the service names, or ``ConnectionFailed``."""
+        with self._lock:
+            fresh = self._socket is None
+            try:
+                return self._ask(body)
+            except ConnectionFailed:
+                self._drop()
+                if fresh or self._closed.is_set():
+                    raise
+                # The service was started again meanwhile: once more, on a new connection.
+                return self._ask(body)
+            except ProtocolError:
+                self._drop()
+                raise
+
+    def watch(
+        self,
+        on_status: Callable[[Status], None],
+        on_notice: Callable[[Notify], None],
+        on_connection: Callable[[bool], None],
+    ) -> None:
+        """Tell of states, notices and the connection from a thread of its own, until ``close``; returns at once."""
+        arguments = (on_status, on_notice, on_connection)
+        threading.Thread(target=self._watch, args=arguments, name="fairtime-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """End the connection and the watch."""
+        self._closed.set()
+        watching = self._watching
+        if watching is not None:
+            _shut(watching)
+        with self._lock:
+            self._drop()
+
+    # ---- within --------------------------------------------------------------------------------------------------
+
+    def _ask(self, body: Body) -> Result:
+        if self._socket is None:
+            self._socket = self._connect()
+        self._serial += 1
+        sock, serial = self._socket, self._serial
+        _send(sock, frames.pack(Call(id=serial, body=body)))
+        while True:
+            message = _receive(sock)
+            if isinstance(message, Event):
+                continue
+            return _result(message, serial)
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(TIMEOUT)
+        try:
+            sock.connect(self._path)
+        except OSError as error:
+            sock.close()
+            raise ConnectionFailed(
+                "Fairtime's service does not answer",
+                "It may be starting: try again in a moment.  An administrator can look with “systemctl status fairtime”.",
+                where=self._path,
+            ) from error
+        if sys.platform != "win32":
+            served_by = peer_of(sock).uid
+            if served_by not in (0, os.getuid()):
+                sock.close()
+                raise ConnectionFailed(
+                    "Somebody else answers in the place of Fairtime's service",
+                    "Tell an administrator of this PC.",
+                    where=self._path,
+                )
+        sock.settimeout(ANSWER_WITHIN)
+        try:
+            _send(sock, frames.pack(Call(id=0, body=Hello(via=self._via))))
+            _result(_receive(sock), 0)
+        except FairtimeError:
+            sock.close()
+            raise
+        return sock
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _watch(
+        self,
+        on_status: Callable[[Status], None],
+        on_notice: Callable[[Notify], None],
+        on_connection: Callable[[bool], None],
+    ) -> None:
+        tries = 0
+        connected: bool | None = None
+        while not self._closed.is_set():
+            try:
+                sock = self._watching = self._connect()
+                with sock:
+                    _send(sock, frames.pack(Call(id=1, body=Subscribe())))
+                    sock.settimeout(None)
+                    while not self._closed.is_set():
+                        message = _receive(sock)
+                        if isinstance(message, Failure):
+                            _result(message, message.id)
+                        if connected is not True:
+                            connected, tries = True, 0
+                            on_connection(True)
+                        if isinstance(message, Event):
+                            if message.status is not None:
+                                on_status(message.status)
+                            if message.notice is not None:
+                                on_notice(message.notice)
+            except FairtimeError:
+                if connected is not False and not self._closed.is_set():
+                    connected = False
+                    on_connection(False)
+            self._closed.wait(RETRY[min(tries, len(RETRY) - 1)])
+            tries += 1
+
+
+def _send(sock: socket.socket, frame: bytes) -> None:
+    try:
+        sock.sendall(frame)
+    except OSError as error:
+        raise _lost() from error
+
+
+def _receive(sock: socket.socket) -> Message:
+    size = frames.length(_exactly(sock, frames.HEADER.size))
+    return frames.message_of(_exactly(sock, size))
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        try:
+            part = sock.recv(size - len(parts))
+        except OSError as error:
+            raise _lost() from error
+        if not part:
+            raise _lost()
+        parts += part
+    return bytes(parts)
+
+
+def _result(message: Message, serial: int) -> Result:
+    if isinstance(message, Failure):
+        kind = _ERRORS.get(message.code, FairtimeError)
+        error = kind(message.title, message.advice)
+        if isinstance(error, errors.Refused):
+            error.retry_after = message.retry_after
+        raise error
+    if isinstance(message, Event) or message.id != serial:
+        raise ProtocolError("The service answered something else", "Use the same version of Fairtime on both sides.")
+    return message.result
+
+
+def _lost() -> ConnectionFailed:
+    return ConnectionFailed("The connection to Fairtime's service was lost", "It may be starting again; try once more.")
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # gone already

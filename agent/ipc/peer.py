@@ -1,0 +1,41 @@
+"""Who is at the other end of a socket, in the words of the operating system."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+
+from agent.errors import HostError
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A process at the other end; ``account`` is ``#uid`` when the account has no name."""
+
+    uid: int
+    pid: int
+    account: str
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """The peer of a connected Unix socket, as it was when it connected (unix(7), SO_PEERCRED)."""
+    if sys.platform == "linux":
+        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return Peer(uid, pid, account_of(uid))
+    raise HostError(
+        f"Fairtime cannot tell who calls on {sys.platform!r} yet", "Today it runs on Linux; see README's support table."
+    )
+
+
+def account_of(uid: int) -> str:
+    """The account's name."""
+    if sys.platform == "win32":
+        return f"#{uid}"
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"

@@ -1,0 +1,235 @@
+"""The service's ear: a Unix socket, many callers, each known by the operating system, none able to hold up the others.
+
+Limits: ``MAX_CONNECTIONS`` in all, ``PER_ACCOUNT`` for one account (so that a child cannot take every place), calls
+answered one after the other, ``RATE`` a second after a burst, a whole frame within ``TIMEOUT``, and a subscriber that does
+not read is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.core.authorize import Who, may
+from agent.errors import FairtimeError, ProtocolError, StoreError
+from agent.ipc import frames
+from agent.ipc.peer import Peer, peer_of
+from agent.ipc.protocol import MAX_CONNECTIONS, TIMEOUT, VERSION, Body, Event, Failure, Hello, Reply, Result, Welcome
+
+log = logging.getLogger(__name__)
+
+PER_ACCOUNT = 8
+RESERVED = 8
+"""Places that only guardians and administrators may take."""
+BURST = 40
+RATE = 10.0
+"""Calls a second that one connection may make for long."""
+BACKLOG = 512 * 1024
+"""Bytes that may wait for a reader before it is let go."""
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One caller."""
+
+    peer: Peer
+    who: Who
+    writer: asyncio.StreamWriter
+    via: str = "cli"
+    greeted: bool = False
+    subscribed: bool = False
+    proven_until: int = 0
+    """Boot milliseconds until which the guardian's rights are open on this connection."""
+    tokens: float = BURST
+    asked: float = field(default_factory=time.monotonic)
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame; a caller that does not read is let go."""
+        if self.writer.is_closing():
+            return
+        self.writer.write(frame)
+        if self.writer.transport.get_write_buffer_size() > BACKLOG:
+            log.warning("%s does not read; letting it go", self.peer.account)
+            self.writer.transport.abort()
+
+
+Answerer = Callable[[Connection, Body], Awaitable[Result]]
+
+
+class Server:
+    """Serves ``path``.  ``who`` says who a peer is now; ``now`` gives boot milliseconds for the age of rights."""
+
+    def __init__(
+        self, path: Path, answer: Answerer, who: Callable[[Peer], Who], now: Callable[[], int], *, mode: int = 0o666
+    ) -> None:
+        self._path = path
+        self._answer = answer
+        self._who = who
+        self._now = now
+        self._mode = mode
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen.  ``StoreError`` when somebody else does, or the place cannot be used."""
+        try:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if self._path.exists():
+                self._take_over()
+            self._server = await asyncio.start_unix_server(self._accept, path=self._path, backlog=16)
+            self._path.chmod(self._mode)
+        except OSError as error:
+            raise StoreError(
+                f"The service's socket cannot be made: {error.strerror or error}",
+                "Check that the folder exists and that the service may write to it.",
+                where=str(self._path),
+            ) from error
+
+    async def close(self) -> None:
+        """Stop listening and let everybody go."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+            self._server = None
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+
+    @property
+    def subscribers(self) -> Iterable[Connection]:
+        """Connections that want events."""
+        return tuple(c for c in self._connections if c.subscribed)
+
+    def push(self, event_for: Callable[[Connection], Event | None]) -> None:
+        """Send each subscriber its event."""
+        for connection in self.subscribers:
+            event = event_for(connection)
+            if event is not None:
+                connection.send(frames.pack(event))
+
+    def _take_over(self) -> None:
+        """Remove a socket that nobody listens on; refuse one that somebody does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(os.fspath(self._path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                self._path.unlink(missing_ok=True)
+                return
+        raise StoreError("Another service answers there already", "Stop it first.", where=str(self._path))
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = peer_of(writer.get_extra_info("socket"))
+        connection = Connection(peer, self._who(peer), writer)
+        full = self._full(connection)
+        if full:
+            connection.send(frames.pack(Failure(id=0, code="refused", title=full, advice="Close other windows.")))
+            return
+        self._connections.add(connection)
+        try:
+            while (body := await self._next(reader, connection)) is not None:
+                await self._handle(connection, body)
+                async with asyncio.timeout(TIMEOUT):
+                    await writer.drain()
+        except TimeoutError:
+            log.info("%s does not read its answers; letting it go", peer.account)
+            writer.transport.abort()
+        except ProtocolError as error:
+            log.info("%s broke the protocol: %s", peer.account, error.title)
+            connection.send(frames.pack(Failure(id=0, code=error.code, title=error.title, advice=error.advice)))
+        finally:
+            self._connections.discard(connection)
+
+    async def _next(self, reader: asyncio.StreamReader, connection: Connection) -> bytes | None:
+        if connection.greeted:
+            return await frames.read(reader)
+        # A caller that has not said hello may not stay for long.
+        async with asyncio.timeout(TIMEOUT):
+            return await frames.read(reader)
+
+    def _full(self, new: Connection) -> str:
+        if sum(c.peer.uid == new.peer.uid for c in self._connections) >= PER_ACCOUNT and new.peer.uid != os.geteuid():
+            return "This account has too many connections"
+        adult = new.who.role in ("guardian", "administrator")
+        if len(self._connections) >= MAX_CONNECTIONS - (0 if adult else RESERVED):
+            return "The service has too many connections"
+        return ""
+
+    async def _handle(self, connection: Connection, body: bytes) -> None:
+        call = frames.call_of(body)
+        await self._pace(connection)
+        try:
+            result = await self._ruled(connection, call.body)
+            frame = frames.pack(Reply(id=call.id, result=result))
+        except FairtimeError as error:
+            failure = Failure(
+                id=call.id,
+                code=error.code,
+                title=error.title,
+                advice=error.advice,
+                retry_after=getattr(error, "retry_after", None),
+            )
+            frame = frames.pack(failure)
+        except Exception:
+            # A bug in one answer must not end limits for everybody; it is logged whole and named to the caller.
+            log.exception("a call failed: %s", type(call.body).__name__)
+            title = "The service made a mistake in answering"
+            frame = frames.pack(Failure(id=call.id, code="error", title=title, advice="Its log says more."))
+        connection.send(frame)
+
+    async def _ruled(self, connection: Connection, body: Body) -> Result:
+        connection.who = self._who(connection.peer)  # a new policy may have made it somebody else
+        if isinstance(body, Hello):
+            return self._welcome(connection, body)
+        if not connection.greeted:
+            raise ProtocolError("The first call must be hello", "Use Fairtime's own client.")
+        ruling = may(connection.who, body, proven=self._now() < connection.proven_until)
+        if not ruling.allowed:
+            from agent.errors import Refused
+
+            raise Refused(ruling.why, ruling.advice)
+        return await self._answer(connection, body)
+
+    def _welcome(self, connection: Connection, hello: Hello) -> Welcome:
+        if hello.version != VERSION:
+            raise ProtocolError(
+                f"This program speaks version {hello.version} and the service version {VERSION}",
+                "Log out and in again after an update.",
+            )
+        connection.greeted = True
+        connection.via = hello.via
+        return Welcome(version=VERSION, role=connection.who.role, child=connection.who.child)
+
+    async def _pace(self, connection: Connection) -> None:
+        """A flood is slowed down, not answered faster: the caller waits, nobody else does."""
+        now = time.monotonic()
+        connection.tokens = min(float(BURST), connection.tokens + (now - connection.asked) * RATE)
+        connection.asked = now
+        connection.tokens -= 1
+        if connection.tokens < 0:
+            await asyncio.sleep(-connection.tokens / RATE)

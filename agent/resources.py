@@ -20,7 +20,7 @@ from agent.model.policy import CatalogueEntry, Limits
 def folder(name: str) -> Path:
     """The folder ``policies`` or ``assets``.  ``PolicyError`` when the installation is incomplete."""
     here = Path(__file__).resolve().parent
-    bundle = getattr(sys, "_MEIPASS", None)
+    bundle: str | None = getattr(sys, "_MEIPASS", None)
     for base in (*((Path(bundle),) if bundle else ()), here / "_data", here.parent):
         if (base / name).is_dir():
             return base / name

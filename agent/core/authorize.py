@@ -11,30 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.ipc.protocol import (
-    AcceptClock,
-    Answer,
-    Ask,
-    Body,
-    DeleteHistory,
-    GetAgreement,
-    GetAudit,
-    GetDoctor,
-    GetRecorded,
-    GetStatus,
-    GetWeek,
-    GetWhy,
-    Give,
-    Hello,
-    Install,
-    ListRequests,
-    Prove,
-    Release,
-    SetGoal,
-    SetPin,
-    Subscribe,
-)
-
 Role = Literal["child", "guardian", "administrator", "nobody"]
 RIGHTS_LAST = 120_000
 """Milliseconds that a proof of the PIN is good for."""
@@ -64,28 +40,28 @@ KNOWN: frozenset[Role] = frozenset({"child", "guardian", "administrator"})
 ADULT: frozenset[Role] = frozenset({"guardian", "administrator"})
 CHILD: frozenset[Role] = frozenset({"child"})
 
-TABLE: Mapping[type[Body], tuple[frozenset[Role], bool]] = {
-    # call: (roles that may make it, whether it needs the PIN)
-    Hello: (ALL, False),
-    GetStatus: (KNOWN, False),
-    GetWeek: (KNOWN, False),
-    GetAgreement: (KNOWN, False),
-    GetRecorded: (KNOWN, False),
-    GetWhy: (KNOWN, False),
-    GetDoctor: (KNOWN, False),
-    ListRequests: (KNOWN, False),
-    Subscribe: (KNOWN, False),
-    GetAudit: (ADULT, False),
-    Ask: (CHILD, False),
-    SetGoal: (CHILD, False),
-    Prove: (KNOWN, False),
-    Give: (KNOWN, True),
-    Release: (KNOWN, True),
-    Answer: (KNOWN, True),
-    SetPin: (KNOWN, True),
-    AcceptClock: (KNOWN, True),
-    DeleteHistory: (ADULT, True),
-    Install: (ADULT, False),  # the signatures are its authority
+TABLE: Mapping[str, tuple[frozenset[Role], bool]] = {
+    # tag of the call: (roles that may make it, whether it needs the PIN)
+    "hello": (ALL, False),
+    "status": (KNOWN, False),
+    "week": (KNOWN, False),
+    "agreement": (KNOWN, False),
+    "recorded": (KNOWN, False),
+    "why": (KNOWN, False),
+    "doctor": (KNOWN, False),
+    "requests": (KNOWN, False),
+    "subscribe": (KNOWN, False),
+    "audit": (ADULT, False),
+    "ask": (CHILD, False),
+    "goal": (CHILD, False),
+    "prove": (KNOWN, False),
+    "give": (KNOWN, True),
+    "release": (KNOWN, True),
+    "answer": (KNOWN, True),
+    "set-pin": (KNOWN, True),
+    "accept-clock": (KNOWN, True),
+    "delete-history": (ADULT, True),
+    "install": (ADULT, False),  # the signatures are its authority
 }
 
 
@@ -100,11 +76,22 @@ def who(account: str, children: Mapping[str, str], guardians: Collection[str], *
     return Who(account, "nobody")
 
 
-def may(caller: Who, body: Body, *, proven: bool) -> Ruling:
-    """Whether ``caller`` may make this call; ``proven``: the PIN was proved on this connection within ``RIGHTS_LAST``."""
-    roles, needs_pin = TABLE[type(body)]
+def may(caller: Who, call: str, about: str | None, *, proven: bool) -> Ruling:
+    """Whether ``caller`` may make the call with this tag about a child (``None``: about itself, or about nobody).
+
+    ``proven``: the PIN was proved on this connection within ``RIGHTS_LAST``.
+    """
+    roles, needs_pin = TABLE[call]
     if caller.role not in roles:
         return Ruling(False, *_REFUSED[caller.role])
+    if needs_pin and not proven:
+        return Ruling(False, "This needs a guardian's PIN", "Enter the PIN, then try again within two minutes.")
+    if caller.role == "child" and not proven and about not in (None, caller.child):
+        return Ruling(False, "You can see your own page only", "Everybody here has a page of their own.")
+    return Ruling(True)
+
+
+_REFUSED[caller.role])
     if needs_pin and not proven:
         return Ruling(False, "This needs a guardian's PIN", "Enter the PIN, then try again within two minutes.")
     about = getattr(body, "child", None)

@@ -23,7 +23,19 @@ ANSWER_WITHIN = 45.0
 """Seconds for an answer: a summary is rendered by a job first."""
 RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-_ERRORS = {kind.code: kind for kind in (*FairtimeError.__subclasses__(), FairtimeError)}
+_ERRORS: dict[str, type[FairtimeError]] = {
+    kind.code: kind
+    for kind in (
+        FairtimeError,
+        errors.PolicyError,
+        errors.TrustError,
+        errors.StoreError,
+        errors.HostError,
+        errors.ProtocolError,
+        errors.Refused,
+        errors.NotFound,
+    )
+}
 
 
 class Client:

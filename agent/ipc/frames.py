@@ -43,9 +43,10 @@ def call_of(body: bytes) -> Call:
 def message_of(body: bytes) -> Message:
     """The reply, failure or event in a frame; ``ProtocolError`` for anything else."""
     try:
-        return _messages.decode(body)
+        message: Message = _messages.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"This is no answer: {error}", "Use the same version of Fairtime on both sides.") from error
+    return message
 
 
 async def read(reader: asyncio.StreamReader) -> bytes | None:

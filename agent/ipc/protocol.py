@@ -190,6 +190,11 @@ Body = (
 )
 
 
+def tag_of(body: Body) -> str:
+    """The tag by which the wire and ``core.authorize`` know a call."""
+    return str(type(body).__struct_config__.tag)
+
+
 class Call(_Wire, frozen=True, kw_only=True):
     id: Annotated[int, Meta(ge=0, le=2**53)]
     body: Body

@@ -18,10 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.authorize import Who, may
-from agent.errors import FairtimeError, ProtocolError, StoreError
+from agent.errors import FairtimeError, ProtocolError, Refused, StoreError
 from agent.ipc import frames
 from agent.ipc.peer import Peer, peer_of
-from agent.ipc.protocol import MAX_CONNECTIONS, TIMEOUT, VERSION, Body, Event, Failure, Hello, Reply, Result, Welcome
+from agent.ipc.protocol import (
+    MAX_CONNECTIONS,
+    TIMEOUT,
+    VERSION,
+    Body,
+    Event,
+    Failure,
+    Hello,
+    Reply,
+    Result,
+    Welcome,
+    tag_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -208,10 +220,9 @@ class Server:
             return self._welcome(connection, body)
         if not connection.greeted:
             raise ProtocolError("The first call must be hello", "Use Fairtime's own client.")
-        ruling = may(connection.who, body, proven=self._now() < connection.proven_until)
+        proven = self._now() < connection.proven_until
+        ruling = may(connection.who, tag_of(body), getattr(body, "child", None), proven=proven)
         if not ruling.allowed:
-            from agent.errors import Refused
-
             raise Refused(ruling.why, ruling.advice)
         return await self._answer(connection, body)
 

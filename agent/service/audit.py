@@ -146,10 +146,14 @@ class Audit:
                 break
         kept = self._kept()
         at_end = Head(seq=last.seq, hash=last.hash) if last else Head()
-        # The file may be ahead of the ledger by what was written just before a crash, never behind it.
-        self._head = kept if kept.seq > at_end.seq else at_end
-        if self._head != kept:
-            self._keep_head()
+        if kept.seq == 0 or verify_file(self.path, kept).ok:
+            # The file may be ahead of the ledger by what was written just before a crash.
+            self._head = at_end
+            if at_end != kept:
+                self._keep_head()
+        else:
+            # Not the file that the ledger knows: what follows is chained to what the ledger knows, so the break stays.
+            self._head = Head(seq=max(kept.seq, at_end.seq), hash=kept.hash)
 
     def _mend_tear(self, torn: bytes) -> None:
         entry = _read(torn)

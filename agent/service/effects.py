@@ -90,7 +90,7 @@ class Effects:
         self._endings[effect.session] = _Ending(boot, tries + 1)
         for ending in (wanted, "logout"):
             try:
-                await self.host.end_session(effect.session, ending)  # type: ignore[arg-type]  # both are Endings
+                await self.host.end_session(effect.session, ending)
             except HostError as error:
                 log.warning("cannot %s session %s: %s", ending, effect.session, error)
                 self.record(effect.child, "degraded", effect.session, effect.rule, error.title)

@@ -30,8 +30,8 @@ FIRST_WAIT = 30 * SECOND
 LONGEST = 15 * MINUTE
 MOST_ACCOUNTS = 64
 KEY = "guardian"
-_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Without what looks alike on paper: 0 O, 1 I L, U V."""
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXY"
+"""29 characters, without what looks alike on paper: 0 O, 1 I L, 2 Z, U V."""
 _GROUPS, _GROUP = 5, 5
 
 
@@ -135,16 +135,15 @@ class Guardian:
 
 def _plain_code(text: str) -> str:
     """A code as it was made, however it was typed.  ``Refused`` for a slip, which is no try."""
-    code = "".join(c for c in text.upper() if c.isalnum())
+    code = "".join(c for c in text.upper() if c in _ALPHABET)
     if len(code) != _GROUPS * _GROUP or not hmac.compare_digest(_check(code[:-1]).encode(), code[-1].encode()):
         raise Refused("A character of the code is not right", "Compare it with the paper, group by group.")
     return code
 
 
 def _check(code: str) -> str:
-    """A last character that tells any single slip and any two exchanged neighbours (weights are odd, modulus is prime)."""
-    total = sum((at + 1) * (ord(char) - 47) for at, char in enumerate(code))
-    return _ALPHABET[total % 29]
+    """A last character that betrays any one wrong character and any two exchanged ones: 29 is prime, weights differ."""
+    return _ALPHABET[sum((at + 1) * _ALPHABET.find(char) for at, char in enumerate(code)) % len(_ALPHABET)]
 
 
 def _hasher() -> PasswordHasher:

@@ -63,7 +63,7 @@ class Loop:
     changed: Callable[[], None]
     troubles: dict[str, str] = field(default_factory=dict)
     """What does not work now, in words for a guardian, by what it is."""
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = field(default_factory=Snapshot)
     remembered: dict[tuple[str, str], ProgramId] = field(default_factory=dict)
     """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -240,4 +240,3 @@ class Loop:
         if self.troubles.pop(what, None) is not None:
             log.warning("%s: works again", what)
             self.changed()
-

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from agent.errors import StoreError
 
@@ -43,7 +44,7 @@ class StateLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> StateLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -120,7 +120,7 @@ class Tray:
             pystray = load_pystray(self._desk.prepare())
         except HostError as error:
             return f"{error.title}. {error.advice}"
-        self._panel = PanelIcon(pystray, self._desk, self._words, self._act)
+        self._panel = PanelIcon(pystray, self._desk, self._act)
         return ""
 
     def _with_panel(self) -> None:
@@ -128,7 +128,8 @@ class Tray:
         if panel is None:
             return
         if not panel.has_menu:
-            log.warning("this panel shows no menu; a click on the icon opens the small window")
+            self._tell(self._words("The icon has no menu on this desktop, so a small window holds it."))
+            self.post(self._open_window)
         try:
             panel.run(self._shown)
         except (RuntimeError, OSError) as error:  # GLib.Error is a RuntimeError: no session bus, for one
@@ -139,16 +140,21 @@ class Tray:
 
     def _without_panel(self, why: str) -> None:
         """Notices and the small window serve until a panel appears.  Said once, never as an error box."""
-        log.warning("no tray: %s", why)
-        if not self._told_no_tray:
-            self._told_no_tray = True
-            text = self._words("{why} You can also type “fairtime status”.", why=why)
-            self._notices.show(NoticeWords(self._words("Fairtime is here"), text, urgent=False, countdown=False))
+        self._tell(why)
         self.post(self._open_window)
         while not self._stopped.wait(PANEL_LOOK):
             if self._desk.tray_available() and not self._desk.prepare():
                 self.post(self._close_window)
                 return
+
+    def _tell(self, why: str) -> None:
+        """Say once why there is no full tray, and what serves instead."""
+        if self._told_no_tray:
+            return
+        self._told_no_tray = True
+        log.warning("no tray: %s", why)
+        text = self._words("{why} You can also type “fairtime status”.", why=why)
+        self._notices.show(NoticeWords(self._words("Fairtime is here"), text, urgent=False, countdown=False))
 
     # ---- from other threads ----------------------------------------------------------------------------------------
 
@@ -163,7 +169,7 @@ class Tray:
             self.post(lambda: self._new_status(None))
 
     def _act(self, act: Act) -> None:
-        self.post(lambda: self._open_window() if act.name == "window" else self._deeds.do(act, self._status))
+        self.post(lambda: self._deeds.do(act, self._status))
 
     # ---- the tray's thread -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The icon in the panel, through pystray.
 
 Three backends serve Linux.  ``appindicator`` (StatusNotifierItem) has a menu and notices; ``gtk`` (XEmbed) too; ``xorg`` has
-neither (pystray issues 151, 159), so a click opens the small window instead.  pystray tries them in this order by itself,
+neither (pystray issues 151, 159) and hears no click either (it selects no button events), so the small window stands beside
+it.  pystray tries them in this order by itself,
 but stops at the first ValueError, which is what ``gi.require_version`` raises when AppIndicator's description is missing.
 """
 
@@ -16,16 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from agent.errors import HostError
 from agent.platforms.base import Desk
-from agent.tray.icon import icon, size_for
+from agent.tray.icon import PAPER, icon, size_for
 from agent.tray.view import SEPARATOR, Act, NoticeWords, Row, View
-from agent.tray.words import Words
 
 log = logging.getLogger(__name__)
 
 OnAct = Callable[[Act], None]
-OPEN_WINDOW = Act("window")
 
 
 def load_pystray(why_no_toolkit: str) -> Any:
@@ -51,11 +52,10 @@ def load_pystray(why_no_toolkit: str) -> Any:
 class PanelIcon:
     """pystray's icon.  ``show`` and ``stop`` may be called from any thread, ``run`` only from the main one (macOS)."""
 
-    def __init__(self, pystray: Any, desk: Desk, words: Words, on_act: OnAct) -> None:
+    def __init__(self, pystray: Any, desk: Desk, on_act: OnAct) -> None:
         self._pystray = pystray
         self._on_act = on_act
         self._size = size_for(desk.scale())
-        self._words = words
         self._shown: View | None = None
         self.has_menu = bool(pystray.Icon.HAS_MENU)
         self.has_notices = bool(pystray.Icon.HAS_NOTIFICATION)
@@ -67,7 +67,7 @@ class PanelIcon:
     def run(self, first: View) -> None:
         """Show the icon and handle its events until ``stop``."""
         self._shown = first
-        self._icon = self._pystray.Icon("fairtime", icon(first.face, self._size), first.tooltip, self._menu(first.rows))
+        self._icon = self._pystray.Icon("fairtime", self._draw(first), first.tooltip, self._menu(first.rows))
         self._icon.run()
 
     def show(self, view: View) -> None:
@@ -77,7 +77,7 @@ class PanelIcon:
             return
         self._shown = view
         if view.face != before.face:
-            shown.icon = icon(view.face, self._size)
+            shown.icon = self._draw(view)
         if view.tooltip != before.tooltip:
             shown.title = view.tooltip
         if view.rows != before.rows and self.has_menu:
@@ -93,10 +93,18 @@ class PanelIcon:
         if self._icon is not None:
             self._icon.stop()
 
+    def _draw(self, view: View) -> Image.Image:
+        picture = icon(view.face, self._size)
+        if self.has_menu:
+            return picture
+        # pystray's xorg backend drops transparency, which would leave black corners.
+        paper = Image.new("RGBA", picture.size, PAPER)
+        paper.alpha_composite(picture)
+        return paper
+
     def _menu(self, rows: tuple[Row, ...]) -> Any:
         if not self.has_menu:
-            item = self._pystray.MenuItem(self._words("Open Fairtime"), lambda: self._on_act(OPEN_WINDOW), default=True)
-            return self._pystray.Menu(item)
+            return self._pystray.Menu()
         return self._pystray.Menu(*(self._item(row) for row in rows))
 
     def _item(self, row: Row) -> Any:

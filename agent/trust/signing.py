@@ -103,7 +103,7 @@ def pem(signer: CryptoSigner, passphrase: str | None) -> bytes:
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         protection = serialization.BestAvailableEncryption(passphrase.encode())
-    private = signer._private_key  # noqa: SLF001  # the library can read PKCS#8 but not write it
+    private = signer._private_key  # the library can read PKCS#8 but not write it
     return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
 
 

@@ -7,7 +7,7 @@ callers read it once per program image (see ``processes``).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Inner:
 
 
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ksh93", "mksh", "fish", "ash", "rbash"}
-_PYTHON = re.compile(r"(python|pypy)\d*(\.\d+)*[a-z]*$")
+_PYTHON = re.compile(r"^(python|pypy)[\d.]*[dmtw]*$")
 _VERSIONED = re.compile(r"^(perl|ruby|lua|luajit|node|nodejs|php|tclsh|wish|gjs|electron|mono|guile)[-\d.]*$")
 _LOADER = re.compile(r"^(ld-linux.*\.so\.\d+|ld-musl-.*\.so\.\d+|ld-\d\.\d+\.so|ld64?\.so\.\d+)$")
 _WINE = re.compile(r"^wine(64)?(-preloader)?(-stable|-staging|-development)?$")
@@ -91,6 +91,11 @@ def family(name: str) -> str:
 
 def inner(kind: str, name: str, argv: list[str]) -> Inner:
     """What ``argv`` makes an interpreter of that ``kind`` (from ``family``) run; ``name`` is the executable's."""
+    found = _inner(kind, name, argv)
+    return found if found.name else replace(found, name=name)
+
+
+def _inner(kind: str, name: str, argv: list[str]) -> Inner:
     if kind == "shell":
         return _shell(name, argv[1:])
     if kind == "python":

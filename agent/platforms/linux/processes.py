@@ -44,6 +44,7 @@ class ProcessTable:
         self._identify = identify
         self._owners = Owners()
         self._names: set[str] = set()
+        self._again: set[str] = set()
         self._mine: dict[int, _Known] = {}
         self._turn: list[str] = []
         self._last: int | None = None
@@ -56,6 +57,7 @@ class ProcessTable:
 
     def forget(self) -> None:
         self._names.clear()
+        self._again.clear()
         self._mine.clear()
         self._turn.clear()
         self._list = None
@@ -77,7 +79,8 @@ class ProcessTable:
         ``everything`` looks at every process again, as after lost events.
         """
         names = set(os.listdir("/proc"))
-        fresh = names - self._names
+        fresh = (names - self._names) | (self._again & names)
+        self._again = set()
         for name in self._names - names:
             if name.isdigit():
                 self._drop(int(name))
@@ -110,6 +113,10 @@ class ProcessTable:
         known = self._mine.get(pid)
         if stat is None:
             self._drop(pid)
+            return None
+        if not stat.settled and stat.state not in "ZX":
+            # In the middle of an ``exec`` (or a kernel thread, or not ours to look at): ask again next time.
+            self._again.add(str(pid))
             return None
         same = known is not None and known.process.started == stat.started and known.process.account == person.name
         if known is not None and same and known.image == stat.image and stat.image:

@@ -30,6 +30,8 @@ class Stat:
     """Clock ticks since boot."""
     image: int
     """Address of the stack's start: random for each ``exec``, so that it tells one program image from the next."""
+    settled: bool
+    """False while an ``exec`` is under way: the new image is there but not yet its command line."""
 
 
 def stat(pid: int) -> Stat | None:
@@ -39,7 +41,7 @@ def stat(pid: int) -> Stat | None:
     if at < 0:
         return None
     rest = data[at + 2 :].split()
-    if len(rest) < 26:
+    if len(rest) < 47:
         return None
     return Stat(
         state=rest[0].decode("ascii", "replace"),
@@ -49,6 +51,8 @@ def stat(pid: int) -> Stat | None:
         threads=int(rest[17]),
         started=int(rest[19]),
         image=int(rest[25]),
+        # arg_end is set last (create_elf_tables); a program cannot set it back to 0 (validate_prctl_map).
+        settled=rest[46] != b"0",
     )
 
 

@@ -91,15 +91,6 @@ def may(caller: Who, call: str, about: str | None, *, proven: bool) -> Ruling:
     return Ruling(True)
 
 
-_REFUSED[caller.role])
-    if needs_pin and not proven:
-        return Ruling(False, "This needs a guardian's PIN", "Enter the PIN, then try again within two minutes.")
-    about = getattr(body, "child", None)
-    if caller.role == "child" and not proven and about not in (None, caller.child):
-        return Ruling(False, "You can see your own page only", "Everybody here has a page of their own.")
-    return Ruling(True)
-
-
 _REFUSED: Mapping[Role, tuple[str, str]] = {
     "child": ("This is for guardians", "Ask a guardian to do it from their own account."),
     "guardian": ("This is for children", "Use the child's account for it."),

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
-from msgspec import Struct
 
-from agent.summary.facts import WeekFacts
+from agent.summary.wanted import Wanted
 from agent.summary.weekly import weekly
-
-
-class Wanted(Struct, frozen=True, kw_only=True):
-    """Which page of which facts."""
-
-    form: Literal["json", "html", "text"]
-    facts: WeekFacts
 
 
 def run(request: bytes) -> bytes:

@@ -1,0 +1,231 @@
+"""A guardian's acts: each is checked, done, entered in the audit with who and from where, and told to the child."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from agent.clock import SECOND, Millis
+from agent.core.authorize import RIGHTS_LAST
+from agent.core.rules import duration_words
+from agent.errors import NotFound, ProtocolError, Refused
+from agent.ipc.protocol import (
+    AcceptClock,
+    Answer,
+    Body,
+    DeleteHistory,
+    Done,
+    Give,
+    Install,
+    Prove,
+    Release,
+    Result,
+    Rights,
+    SetPin,
+)
+from agent.ipc.server import Connection
+from agent.model.grant import Grant
+from agent.model.verdict import Notify
+from agent.service.audit import Audit
+from agent.service.guardian import Guardian
+from agent.service.loop import Loop
+from agent.service.policies import InForce, PolicyStore
+from agent.service.store import Store
+
+LONGEST_GRANT = 24 * 3600
+SHORTEST_LOCK = 60
+
+
+@dataclass(slots=True)
+class Acts:
+    """Does what a guardian asks; ``wall`` is trusted time, ``installed`` puts a new policy in force."""
+
+    loop: Loop
+    store: Store
+    audit: Audit
+    guardian: Guardian
+    policies: PolicyStore
+    wall: Callable[[], Millis]
+    installed: Callable[[InForce], Awaitable[None]]
+
+    async def act(self, connection: Connection, body: Body) -> Result:
+        """Do it; the server has ruled that this caller may."""
+        match body:
+            case Prove():
+                return await self._prove(connection, body)
+            case Give():
+                return self._give(connection, body)
+            case Release():
+                return self._release(connection, body)
+            case Answer():
+                return self._answer(connection, body)
+            case SetPin():
+                await self.guardian.set_pin(body.pin)
+                self._note(connection, "set-pin")
+                return Done(sentence="The new PIN holds from now on.")
+            case AcceptClock():
+                self.loop.engine.confirm_clock(self.loop.host.clock.now())
+                self._note(connection, "accept-clock")
+                self.loop.wake()
+                return Done(sentence="Limits go by the PC's clock again.")
+            case Install():
+                return await self._install(connection, body)
+            case DeleteHistory():
+                self._known(body.child)
+                self.store.delete_history(body.child, body.until)
+                self._note(connection, "delete-history", body.child, f"until {body.until}")
+                return Done(sentence=f"What was recorded of {body.child} until {body.until} is deleted.")
+        raise ProtocolError("The service does not know this call", "Use the same version of Fairtime on both sides.")
+
+    async def _prove(self, connection: Connection, body: Prove) -> Rights:
+        now = self.loop.host.clock.now()
+        account = connection.peer.account
+        try:
+            await self.guardian.prove(account, body.pin, now, rescue=body.rescue)
+        except Refused:
+            if self.guardian.has_pin:
+                self._note(connection, "wrong-rescue-code" if body.rescue else "wrong-pin")
+            raise
+        if body.rescue:
+            self._note(connection, "rescue-code")
+        connection.proven_until = self.loop.host.clock.now().boot + RIGHTS_LAST
+        return Rights(seconds=RIGHTS_LAST // SECOND)
+
+    def _give(self, connection: Connection, body: Give) -> Done:
+        self._known(body.child)
+        grant = self._grant(connection, body.child, body.kind, body.seconds, body.subject, body.note)
+        sentence = self._put(connection, grant)
+        return Done(sentence=sentence, id=grant.id)
+
+    def _grant(self, connection: Connection, child: str, kind: str, seconds: int, subject: str, note: str) -> Grant:
+        at = self.wall()
+        by = self._name(connection)
+        base = Grant(id=secrets.token_hex(6), child=child, kind="time", given=at, by=by, via=connection.via, note=note)
+        if kind == "time":
+            if seconds == 0:
+                raise Refused("How many minutes?", "Give more (30) or fewer (-30).")
+            self._within_ceiling(child, seconds)
+            return replace(base, seconds=seconds, day=self.loop.engine.today(child).isoformat())
+        if kind == "lock":
+            # Without a time a lock lasts until it is released: "lock now" means until a guardian says otherwise.
+            until = at + max(SHORTEST_LOCK, seconds) * SECOND if seconds > 0 else None
+            return replace(base, kind="lock", until=until)
+        if not 0 < seconds <= LONGEST_GRANT:
+            raise Refused("For how long?", "Say a time of at most 24 hours.")
+        until = at + seconds * SECOND
+        if kind == "pause":
+            return replace(base, kind="pause", until=until)
+        if kind == "site":
+            if not subject:
+                raise Refused("Which site?", "Name its host.")
+            return replace(base, kind="site", subject=subject, until=until)
+        return replace(base, kind="program", subject=self._program(child, subject), until=until)
+
+    def _put(self, connection: Connection, grant: Grant) -> str:
+        self.store.add_grant(grant)
+        what = {
+            "time": f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'} today",
+            "program": f"{grant.subject.rpartition(':')[2]} is allowed for a while",
+            "site": f"{grant.subject} is allowed for a while",
+            "pause": "limits rest for a while",
+            "lock": "the PC is paused",
+        }[grant.kind]
+        self._note(connection, f"give-{grant.kind}", grant.child, f"{what} ({grant.id})")
+        sentence = f"{grant.child}: {what}."
+        text = what[0].upper() + what[1:] + "." + (f" {grant.note}" if grant.note else "")
+        self.loop.push(
+            Notify(child=grant.child, kind="granted", title=f"From {grant.by}", text=text, rule=f"grant/{grant.id}")
+        )
+        self.loop.wake()
+        return sentence
+
+    def _within_ceiling(self, child: str, seconds: int) -> None:
+        day = self.loop.engine.today(child)
+        ceiling = self.loop.engine.rules.children[child].plan(day).grant_ceiling
+        given = sum(
+            g.seconds for g in self.store.grants(child, day=day.isoformat(), at=self.wall()) if g.kind == "time"
+        )
+        if seconds > 0 and ceiling is not None and (given + seconds) * SECOND > ceiling:
+            raise Refused(
+                f"The policy lets guardians add at most {duration_words(ceiling)} a day",
+                "Change grant_ceiling in the policy if that is too little.",
+            )
+
+    def _program(self, child: str, subject: str) -> str:
+        """What a permission for ``subject`` rests on: something that cannot be renamed."""
+        if not subject:
+            raise Refused("Which program?", "Name its path, its command or its name in the catalogue.")
+        rules = self.loop.engine.rules.children[child]
+        if subject in rules.catalogue:
+            return f"program:{subject}"
+        known = self.loop.remembered.get((child, subject))
+        path = known.path if known is not None else subject
+        found = self.loop.host.identify(path)
+        program = found.program if found is not None else known
+        if program is None:
+            raise NotFound(f"There is no program “{subject}” here", "Give the path of its file.")
+        if program.package:
+            return program.package
+        if program.sha256:
+            return f"sha256:{program.sha256}"
+        if program.protected:
+            return f"path:{program.path}"
+        raise Refused(f"“{subject}” cannot be told from others of its name", "Give the path of its file.")
+
+    def _release(self, connection: Connection, body: Release) -> Done:
+        grant = self.store.end_grant(body.grant, self.wall())
+        self._note(connection, "release", grant.child, f"{grant.kind} ({grant.id})")
+        self.loop.wake()
+        return Done(sentence=f"{grant.child}: the {grant.kind} has ended.", id=grant.id)
+
+    def _answer(self, connection: Connection, body: Answer) -> Done:
+        request = next((r for r in self.store.requests(limit=500) if r.id == body.request), None)
+        if request is None:
+            raise NotFound("There is no such request", "Look at the list of requests.", where=body.request)
+        by, grant = self._name(connection), None
+        if body.granted and request.kind != "comment":
+            seconds = body.seconds if body.seconds is not None else request.seconds or 3600
+            grant = self._grant(connection, request.child, request.kind, seconds, request.subject, body.reply)
+        state = "granted" if body.granted else "refused"
+        self.store.answer_request(body.request, state, self.wall(), by, body.reply)
+        self._note(connection, f"request-{state}", request.child, f"{request.kind} ({request.id})")
+        if grant is not None:
+            self._put(connection, grant)
+        else:
+            text = body.reply or ("Read." if body.granted else "Not now.")
+            self.loop.push(Notify(child=request.child, kind="state", title=f"{by} has answered", text=text))
+        self.loop.changed()
+        return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
+
+    async def _install(self, connection: Connection, body: Install) -> Done:
+        try:
+            data = base64.b64decode(body.policy, validate=True)
+        except binascii.Error as error:
+            raise ProtocolError("The policy did not arrive whole", "Send it again.") from error
+        found = await self.policies.install(data, self.wall())
+        await self.installed(found)
+        version = found.policy.version if found.policy else 0
+        self._note(connection, "install-policy", detail=f"version {version}, sha256 {found.sha256[:16]}")
+        return Done(sentence=f"Version {version} of the policy is in force.")
+
+    def _known(self, name: str) -> None:
+        if name not in self.loop.engine.rules.children:
+            raise NotFound(
+                f"There is no child “{name}”", f"The policy knows {', '.join(self.loop.engine.rules.children)}."
+            )
+
+    def _name(self, connection: Connection) -> str:
+        """What the child is told: the guardian's name, where the account says it."""
+        for guardian in self.loop.engine.rules.policy.family.guardians:
+            if guardian.account == connection.peer.account:
+                return guardian.name
+        guardians = self.loop.engine.rules.policy.family.guardians
+        return guardians[0].name if len(guardians) == 1 else "A guardian"
+
+    def _note(self, connection: Connection, action: str, child: str = "", detail: str = "") -> None:
+        self.audit.append(connection.peer.account, connection.via, action, child, detail, at=self.wall())

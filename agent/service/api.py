@@ -1,0 +1,285 @@
+"""What the service answers: reads here, a guardian's acts in ``acts``.  The server has ruled on every call before."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agent.clock import Millis
+from agent.core import explain
+from agent.core.agreement import agreement
+from agent.core.authorize import Who
+from agent.core.rules import ChildRules
+from agent.core.sites import decide_site
+from agent.errors import NotFound, Refused
+from agent.ipc.protocol import (
+    Ask,
+    Body,
+    ChildState,
+    Document,
+    Done,
+    Event,
+    GetAgreement,
+    GetAudit,
+    GetDoctor,
+    GetRecorded,
+    GetStatus,
+    GetWeek,
+    GetWhy,
+    ListRequests,
+    Requests,
+    Result,
+    SetGoal,
+    Status,
+    Subscribe,
+    Text,
+)
+from agent.ipc.server import Connection
+from agent.model.grant import Grant, Request
+from agent.model.program import Process
+from agent.model.verdict import Notify
+from agent.service import jobs
+from agent.service.audit import Audit
+from agent.service.doctor import Doctor
+from agent.service.engine import Child
+from agent.service.loop import Loop
+from agent.service.policies import PolicyStore
+from agent.service.status import child_state
+from agent.service.store import Store
+from agent.summary.facts import gather
+from agent.summary.wanted import Wanted
+
+MOST_RECORDED = 150
+"""Rows of one kind in one answer: a frame holds them."""
+
+
+@dataclass(slots=True)
+class Api:
+    """Answers calls that change nothing but requests and goals; ``act`` does the rest."""
+
+    loop: Loop
+    store: Store
+    audit: Audit
+    policies: PolicyStore
+    doctor: Doctor
+    act: Callable[[Connection, Body], Awaitable[Result]]
+    goals: dict[str, int] = field(default_factory=dict)
+
+    async def answer(self, connection: Connection, body: Body) -> Result:
+        """The answer to one call that was ruled to be allowed."""
+        await self.loop.ready.wait()
+        who = connection.who
+        match body:
+            case GetStatus():
+                return self.status(who, body.child)
+            case Subscribe():
+                connection.subscribed = True
+                return self.status(who, None)
+            case GetWeek():
+                return await self._week(who, body)
+            case GetAgreement():
+                return Text(text=self._agreements(who, body.child))
+            case GetRecorded():
+                return _document(self._recorded(self._one(who, body.child), body.limit))
+            case GetWhy():
+                return Text(text=self._why(who, body))
+            case GetDoctor():
+                return _document(await self.doctor.report())
+            case GetAudit():
+                return _document(self.audit.document(body.limit))
+            case ListRequests():
+                return Requests(requests=self._requests(who, body.child))
+            case Ask():
+                return self._ask(who, body)
+            case SetGoal():
+                return self._goal(who, body)
+        return await self.act(connection, body)
+
+    # ---- states --------------------------------------------------------------------------------------------------
+
+    def status(self, who: Who, child: str | None) -> Status:
+        """The state that a caller may see."""
+        names: Sequence[str] = tuple(self.loop.engine.rules.children)
+        if child is not None:
+            names = (self._known(child),)
+        elif who.role == "child" and who.child is not None:
+            names = (who.child,)
+        protection, notes = self.doctor.verdict(None if who.role != "child" else who.child)
+        return Status(
+            role=who.role,
+            protection=protection,
+            policy=self.policies.now.state,
+            notes=notes,
+            children=tuple(self.state(name) for name in names),
+        )
+
+    def state(self, name: str) -> ChildState:
+        """One child's state."""
+        child = self._child(name)
+        return child_state(
+            child, self._grants(name), self.store.requests(name, open_only=True, limit=10), self.goals.get(name)
+        )
+
+    def event(self, connection: Connection, notice: Notify | None) -> Event | None:
+        """What a subscriber is sent: a notice of its own child's, or its newest state."""
+        who = connection.who
+        if notice is not None:
+            mine = who.role != "child" or who.child == notice.child
+            return Event(notice=notice) if mine else None
+        return Event(status=self.status(who, None))
+
+    # ---- questions -----------------------------------------------------------------------------------------------
+
+    async def _week(self, who: Who, body: GetWeek) -> Result:
+        today = self.loop.engine.today()
+        try:
+            day = dt.date.fromisoformat(body.day) if body.day else today
+        except ValueError as error:
+            raise NotFound(f"There is no day {body.day}", "Write year-month-day, such as 2026-11-24.") from error
+        names: Sequence[str] | None = None
+        if body.child is not None or who.role == "child":
+            names = (self._one(who, body.child),)
+        self.loop.save()
+        protection, notes = self.doctor.verdict(None)
+        facts = gather(
+            self.store,
+            self.loop.engine.rules,
+            day,
+            today,
+            children=names,
+            protection=protection,
+            notes=notes,
+        )
+        page = await jobs.run("summary", msgspec.json.encode(Wanted(form=body.form, facts=facts)))
+        if body.form == "json":
+            return Document(value=msgspec.Raw(page))
+        return Text(text=page.decode(), form=body.form)
+
+    def _agreements(self, who: Who, child: str | None) -> str:
+        names = (self._one(who, child),) if child is not None or who.role == "child" else None
+        rules = self.loop.engine.rules
+        return "\n\n".join(agreement(rules, name, self.loop.engine.today(name)) for name in names or rules.children)
+
+    def _recorded(self, name: str, limit: int) -> dict[str, object]:
+        every = ("", "9999-12-31")
+        rows = self.store.rows(name, *every)
+        limit = min(limit, MOST_RECORDED)
+        return {
+            "child": name,
+            "kept_weeks": self.loop.engine.rules.policy.family.retention_weeks,
+            "use": msgspec.to_builtins(rows[-limit:][::-1]),
+            "use_rows": len(rows),
+            "events": msgspec.to_builtins(self.store.events(name, *every)[-limit // 3 :][::-1]),
+            "grants": msgspec.to_builtins(self.store.grants(name)[-limit // 3 :][::-1]),
+            "requests": msgspec.to_builtins(self.store.requests(name, limit=limit // 3)),
+            "never": "No text, keys, screenshots or full addresses are recorded.",
+        }
+
+    def _why(self, who: Who, body: GetWhy) -> str:
+        name = self._one(who, body.child)
+        child = self._child(name)
+        subject = body.subject
+        process = self.loop.host.identify(subject)
+        remembered = self.loop.remembered.get((name, subject))
+        if process is None and remembered is not None:
+            process = Process(pid=0, started=0, parent=0, account="", program=remembered)
+        if process is None:
+            running = [p for p in self.loop.snapshot.processes if subject in (p.program.name, p.program.path)]
+            process = next((p for p in running if p.account in child.rules.child.accounts), None)
+        if process is not None:
+            return explain.program(self.loop.engine.why(child, process))
+        if "." in subject and "/" not in subject.strip("/"):
+            assert child.moment is not None
+            return decide_site(child.moment.plan.sites, subject).sentence
+        for limit in child.rules.plan(self.loop.engine.today(name)).programs:
+            if subject in (limit.source.program, limit.source.name, limit.source.group, limit.source.id):
+                why = limit.source.reason or f"{limit.title}: {limit.action}."
+                return f"{why} [rule {limit.id}]"
+        raise NotFound(
+            f"Nothing called “{subject}” is known here", "Give the path of a program, its command, or a host name."
+        )
+
+    def _requests(self, who: Who, child: str | None) -> tuple[Request, ...]:
+        if child is not None or who.role == "child":
+            return self.store.requests(self._one(who, child), limit=50)
+        return self.store.requests(limit=50)
+
+    # ---- a child's own acts ----------------------------------------------------------------------------------------
+
+    def _ask(self, who: Who, body: Ask) -> Done:
+        assert who.child is not None, "the table of rights lets only children ask"
+        if body.kind == "time" and not 0 < body.seconds <= 4 * 3600:
+            raise Refused("Ask for at most four hours", "A guardian can give more in one go.")
+        if body.kind in ("program", "site") and not body.subject:
+            raise Refused(f"Which {body.kind}?", "Name it.")
+        request = self.store.add_request(
+            Request(
+                id=secrets.token_hex(6),
+                child=who.child,
+                kind=body.kind,
+                seconds=body.seconds,
+                subject=body.subject,
+                text=body.text,
+                asked=self.wall,
+            )
+        )
+        self.loop.changed()
+        return Done(sentence="A guardian will see what you asked.", id=request.id)
+
+    def _goal(self, who: Who, body: SetGoal) -> Done:
+        assert who.child is not None, "the table of rights lets only children set goals"
+        if body.seconds:
+            self.goals[who.child] = body.seconds
+        else:
+            self.goals.pop(who.child, None)
+        self.store.record((), {"goals": msgspec.json.encode(self.goals)})
+        self.loop.changed()
+        return Done(sentence="Your goal is set." if body.seconds else "Your goal is gone.")
+
+    # ---- within --------------------------------------------------------------------------------------------------
+
+    @property
+    def wall(self) -> Millis:
+        """Trusted time now."""
+        keeper = self.loop.engine.keeper
+        now = self.loop.host.clock.now()
+        return now.wall if keeper is None else keeper.wall + max(0, now.boot - keeper.boot)
+
+    def _grants(self, name: str) -> tuple[Grant, ...]:
+        day = self.loop.engine.today(name).isoformat()
+        return self.store.grants(name, day=day, at=self.wall)
+
+    def _known(self, name: str) -> str:
+        if name not in self.loop.engine.rules.children:
+            known = ", ".join(self.loop.engine.rules.children) or "nobody yet"
+            raise NotFound(f"There is no child “{name}”", f"The policy knows {known}.")
+        return name
+
+    def _one(self, who: Who, child: str | None) -> str:
+        """The child that a call is about."""
+        if child is not None:
+            return self._known(child)
+        if who.child is not None:
+            return who.child
+        names = tuple(self.loop.engine.rules.children)
+        if len(names) != 1:
+            raise NotFound("Which child?", f"Say it with --child: {', '.join(names) or 'there is none yet'}.")
+        return names[0]
+
+    def _child(self, name: str) -> Child:
+        child = self.loop.engine.children.get(self._known(name))
+        if child is None or child.decision is None:
+            raise NotFound(f"{name} is new here", "Try again in a second.")
+        return child
+
+    def rules_of(self, name: str) -> ChildRules:
+        """A child's rules; ``NotFound`` for nobody."""
+        return self.loop.engine.rules.children[self._known(name)]
+
+
+def _document(value: object) -> Document:
+    return Document(value=msgspec.Raw(msgspec.json.encode(value)))

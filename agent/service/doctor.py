@@ -1,0 +1,70 @@
+"""The state of protection, in the open: what is there, what is missing, what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from agent.platforms.base import Ability, Capability, Finding, Host
+from agent.service.loop import Loop
+
+TODAY = (
+    Capability.SCAN,
+    Capability.START_EVENTS,
+    Capability.SESSIONS,
+    Capability.LOCK,
+    Capability.LOGOUT,
+    Capability.INPUT_EVIDENCE,
+    Capability.SOUND_EVIDENCE,
+)
+"""What Fairtime uses now; the gate and the site lanes come later and are listed as absent."""
+
+
+@dataclass(slots=True)
+class Doctor:
+    """Looks at the host now and then (it may take a second), and remembers."""
+
+    host: Host
+    loop: Loop
+    notes: Callable[[], Sequence[str]]
+    findings: tuple[Finding, ...] = ()
+    abilities: tuple[Ability, ...] = field(default_factory=tuple)
+
+    async def look(self) -> None:
+        """Look again, off the loop."""
+        accounts = tuple(self.loop.engine.rules.accounts)
+        self.findings = await asyncio.to_thread(self.host.findings, accounts)
+        self.abilities = self.host.abilities()
+
+    def verdict(self, child: str | None) -> tuple[str, tuple[str, ...]]:
+        """``protected``, ``partly protected`` or ``not protected``, with the reasons."""
+        accounts = self.loop.engine.rules.accounts
+        mine = [f for f in self.findings if child is None or not f.child or accounts.get(f.child) == child]
+        notes = [*self.notes(), *self.loop.troubles.values(), *self.loop.snapshot.degraded]
+        notes += [f.title for f in mine if f.severity in ("open", "weak")]
+        missing = [a for a in self.abilities if a.capability in TODAY and not a.present]
+        notes += [a.why for a in missing if a.why and a.why not in notes]
+        if not self.loop.engine.rules.children or any(f.severity == "open" for f in mine):
+            return "not protected", tuple(dict.fromkeys(notes))
+        return ("partly protected" if notes or missing else "protected"), tuple(dict.fromkeys(notes))
+
+    async def report(self) -> dict[str, Any]:
+        """``fairtime doctor --json``."""
+        await self.look()
+        protection, notes = self.verdict(None)
+        return {
+            "protection": protection,
+            "notes": list(notes),
+            "findings": [
+                {"id": f.id, "severity": f.severity, "title": f.title, "advice": f.advice, "child": f.child}
+                for f in self.findings
+            ],
+            "abilities": [
+                {"capability": str(a.capability), "present": a.present, "why": a.why} for a in self.abilities
+            ],
+            "sessions": msgspec.to_builtins(self.loop.snapshot.sessions),
+        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from agent.errors import HostError
 from agent.platforms.base import Desk, Host, Supervisor
@@ -14,6 +15,16 @@ def host() -> Host:
         from agent.platforms.linux.host import LinuxHost
 
         return LinuxHost()
+    raise _unknown()
+
+
+def trial_host(folder: Path, account: str) -> Host:
+    """This machine's host, confined to the programs of ``folder`` (also where everybody is root)."""
+    if sys.platform == "linux":
+        from agent.platforms.confined import ConfinedHost
+        from agent.platforms.linux.host import LinuxHost
+
+        return ConfinedHost(LinuxHost(may_watch_root=True), folder, account)
     raise _unknown()
 
 

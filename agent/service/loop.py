@@ -68,7 +68,7 @@ class Loop:
     """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first tick: questions have answers from then on."""
-    _effects: Effects = field(init=False)
+    effects: Effects = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
     _told: dict[tuple[str, str], Millis] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Loop:
     _events: bool = False
 
     def __post_init__(self) -> None:
-        self._effects = Effects(self.host, self.push, self._record)
+        self.effects = Effects(self.host, self.push, self._record)
         present = {a.capability for a in self.host.abilities() if a.present}
         self._events = {Capability.SESSIONS, Capability.START_EVENTS} <= present
 
@@ -125,7 +125,7 @@ class Loop:
         self.snapshot = await self._observe()
         step = self.engine.step(now, self.snapshot)
         self._tell_denied(now)
-        await self._effects.apply(step.effects, now.boot)
+        await self.effects.apply(step.effects, now.boot)
         self._charges += step.charges
         for event in step.events:
             self._enter(event)

@@ -1,0 +1,273 @@
+"""The service, put together: the only place where every part is known."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent.clock import Clock, Instant
+from agent.core.authorize import Who, who
+from agent.core.rules import Rules, compile_policy
+from agent.ipc.peer import Peer
+from agent.ipc.server import Server
+from agent.model.policy import Family, Policy
+from agent.model.record import LedgerEvent
+from agent.model.verdict import Notify
+from agent.platforms.base import Host, Supervisor
+from agent.service import jobs
+from agent.service.acts import Acts
+from agent.service.api import Api
+from agent.service.audit import Audit
+from agent.service.chores import Chores, Job, When
+from agent.service.doctor import Doctor
+from agent.service.engine import Engine
+from agent.service.guardian import Guardian
+from agent.service.loop import ENGINE, Loop
+from agent.service.policies import InForce, PolicyStore
+from agent.service.statelock import StateLock
+from agent.service.store import Store
+from agent.summary.facts import gather
+from agent.summary.wanted import Wanted
+from agent.trust.payload import at
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 300.0
+"""Seconds between two looks at the state of protection and at the end of the policy."""
+SUMMARIES = "summaries"
+UNSET = Policy(
+    policy_id="none",
+    version=1,
+    issued="2026-01-01T00:00:00Z",
+    family=Family(format=1, zone="UTC", guardians=[], children=[]),
+)
+"""Before setup: nobody is limited, and every face says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the service keeps its state and listens."""
+
+    state: Path = Path("/var/lib/fairtime")
+    socket: Path = Path("/run/fairtime/fairtime.sock")
+
+
+class Service:
+    """One running service.  ``run`` serves until it is told to end."""
+
+    def __init__(self, settings: Settings, host: Host, supervisor: Supervisor) -> None:
+        self._settings = settings
+        self._host = host
+        self._supervisor = supervisor
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End soon, and orderly."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve.  Raises what keeps it from starting, with advice."""
+        with StateLock(self._settings.state):
+            store = Store.open(self._settings.state, machine_id=self._host.machine_id())
+            try:
+                await self._with(store)
+            finally:
+                store.close()
+
+    async def _with(self, store: Store) -> None:
+        host, settings = self._host, self._settings
+        now = host.clock.now()
+        audit = Audit.open(settings.state, store, at=now.wall)
+        policies = PolicyStore(settings.state, host.machine_id(), host.accounts)
+        in_force = await policies.load(now.wall)
+        rules = compile_policy(in_force.policy or UNSET)
+        engine = Engine(
+            rules,
+            store.usage,
+            lambda child: store.grants(child, day=engine.today(child).isoformat(), at=_wall(engine, now.wall)),
+            floor=at(rules.policy.issued),
+        )
+        self._resume(engine, store)
+        loop_of: list[Loop] = []
+        host.watch(tuple(rules.accounts))
+        await host.open(lambda: loop_of[0].wake() if loop_of else None)
+        try:
+            loop = Loop(host, engine, store, self._supervisor, push=_nothing, changed=_silence)
+            loop_of.append(loop)
+            if store.condition in ("restored", "lost"):
+                loop.troubles["ledger-" + store.condition] = store.advice
+            await self._serve(loop, store, audit, policies)
+        finally:
+            await host.close()
+
+    async def _serve(self, loop: Loop, store: Store, audit: Audit, policies: PolicyStore) -> None:
+        host, settings = self._host, self._settings
+        doctor = Doctor(host, loop, lambda: policies.now.notes)
+        guardian = Guardian(store)
+
+        async def installed(found: InForce) -> None:
+            loop.adopt(compile_policy(found.policy or UNSET))
+            await doctor.look()
+
+        def rights(peer: Peer) -> Who:
+            known: Rules = loop.engine.rules
+            return who(peer.account, known.accounts, known.guardians, privileged=peer.uid == 0)
+
+        acts = Acts(loop, store, audit, guardian, policies, lambda: api.wall, installed)
+        api = Api(loop, store, audit, policies, doctor, acts.act, _goals(store))
+        server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot)
+
+        def push(notice: Notify) -> None:
+            server.push(lambda connection: api.event(connection, notice))
+
+        def changed() -> None:
+            if loop.ready.is_set():
+                server.push(lambda connection: api.event(connection, None))
+
+        loop.push, loop.changed = push, changed
+        loop.effects.push = push
+        chores = Chores(
+            store,
+            loop.engine.rules.policy.family.zone,
+            TrustedClock(loop.engine, host.clock),
+            _jobs(loop, store, doctor, settings.state),
+            {"summary": When(**msgspec.structs.asdict(loop.engine.rules.policy.family.summary))},
+        )
+        await doctor.look()
+        await server.start()
+        audit.append("service", "service", "started", at=api.wall)
+        tasks = [
+            asyncio.create_task(loop.run(), name="fairtime-loop"),
+            asyncio.create_task(self._look(loop, doctor, policies, api), name="fairtime-look"),
+        ]
+        stopping = asyncio.create_task(self._stopping.wait(), name="fairtime-stop")
+        try:
+            begun = asyncio.create_task(loop.ready.wait())
+            await asyncio.wait([*tasks, stopping, begun], return_when=asyncio.FIRST_COMPLETED)
+            if begun.done():
+                chores.start()
+                self._supervisor.ready("watching")
+                await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            else:
+                begun.cancel()
+        finally:
+            self._supervisor.stopping()
+            await chores.stop()
+            for task in (*tasks, stopping):
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            await server.close()
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
+                raise error
+
+    async def _look(self, loop: Loop, doctor: Doctor, policies: PolicyStore, api: Api) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            before = policies.now.state
+            await doctor.look()
+            if policies.recheck(api.wall).state != before:
+                loop.changed()
+
+    def _resume(self, engine: Engine, store: Store) -> None:
+        """Take up the last run's state; a damaged one is named, and what it would have told is forgone."""
+        saved = store.state(ENGINE)
+        try:
+            engine.resume(saved)
+        except msgspec.DecodeError as error:
+            log.error("the saved state is damaged: %s", error)  # its trace says no more
+            store.add_event(LedgerEvent(at=0, day="1970-01-01", kind="tamper", text="The saved state was damaged."))
+
+
+@dataclass(slots=True)
+class TrustedClock:
+    """The clock that calendar chores go by."""
+
+    engine: Engine
+    clock: Clock
+
+    def now(self) -> Instant:
+        """The host's instant with trusted wall time."""
+        now = self.clock.now()
+        keeper = self.engine.keeper
+        if keeper is None or keeper.boot_id != now.boot_id:
+            return now
+        return Instant(keeper.wall + now.boot - keeper.boot, now.boot, now.awake, now.boot_id, now.synchronised)
+
+
+def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
+    """Run the service in this process until SIGTERM or SIGINT; 0 after an orderly end."""
+    # Jobs, audit and ledger files are nobody else's, whatever the caller's mask was.
+    if sys.platform != "win32":
+        import os
+
+        os.umask(0o077)
+
+    async def main() -> None:
+        service = Service(settings, host, supervisor)
+        if sys.platform != "win32":
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.run()
+
+    asyncio.run(main())
+    return 0
+
+
+def _jobs(loop: Loop, store: Store, doctor: Doctor, state: Path) -> Mapping[str, Job]:
+    async def summary() -> None:
+        """Keep the page of the week that ends now, one file a week."""
+        today = loop.engine.today()
+        protection, notes = doctor.verdict(None)
+        loop.save()
+        facts = gather(store, loop.engine.rules, today, today, protection=protection, notes=notes)
+        page = await jobs.run("summary", msgspec.json.encode(Wanted(form="html", facts=facts)))
+        place = state / SUMMARIES
+        place.mkdir(mode=0o700, exist_ok=True)
+        aside = place / f".{facts.first}.new"
+        aside.write_bytes(page)
+        aside.replace(place / f"{facts.first}.html")
+
+    async def retention() -> None:
+        today = loop.engine.today()
+        weeks = loop.engine.rules.policy.family.retention_weeks
+        before = (today - dt.timedelta(weeks=weeks)).isoformat()
+        store.forget(before)
+        for page in (state / SUMMARIES).glob("*.html"):
+            if page.stem < before:
+                page.unlink()
+
+    async def backup() -> None:
+        store.backup()
+
+    return {"summary": summary, "retention": retention, "backup": backup}
+
+
+def _goals(store: Store) -> dict[str, int]:
+    data = store.state("goals")
+    if data is None:
+        return {}
+    with contextlib.suppress(msgspec.DecodeError):  # a child's own wish: losing it takes nothing from anybody
+        return msgspec.json.decode(data, type=dict[str, int])
+    return {}
+
+
+def _wall(engine: Engine, fallback: int) -> int:
+    return engine.keeper.wall if engine.keeper is not None else fallback
+
+
+def _nothing(_: Notify) -> None:
+    """Nobody listens yet."""
+
+
+def _silence() -> None:
+    """Nobody listens yet."""

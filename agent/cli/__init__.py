@@ -1,1 +1,48 @@
-"""``fairtime``: one module per theme; heavy imports inside commands."""
+"""The command line: ``fairtime``.  One module a theme; what is heavy is imported inside the command that needs it.
+
+Exit codes: 0 done, 1 refused or failed with a reason, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from agent.errors import FairtimeError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command."""
+    from agent.cli import asking, audit, guardian, keys, policy, service, setup, simulate, summary, trial
+
+    parser = argparse.ArgumentParser(
+        prog="fairtime", description="Screen-time limits for the family PC, fair and in the open."
+    )
+    parser.add_argument("--version", action="version", version=f"fairtime {_version()}")
+    sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (trial, setup, asking, guardian, summary, policy, keys, audit, simulate, service):
+        module.add_parser(sub)
+    options = parser.parse_args(argv)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except FairtimeError as error:
+        print(f"fairtime: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python would complain at exit (bpo-11380).
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("fairtime")
+    except PackageNotFoundError:  # in a bundle
+        return "0.1.0"

@@ -1,0 +1,147 @@
+"""Commands that ask the service: status, why, agreement, doctor, requests."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import msgspec
+
+from agent.clock import SECOND
+from agent.core.rules import duration_words
+from agent.core.timewords import parse_duration
+from agent.errors import FairtimeError
+from agent.ipc.client import Client
+from agent.ipc.protocol import (
+    Answer,
+    Ask,
+    Document,
+    Done,
+    GetAgreement,
+    GetDoctor,
+    GetStatus,
+    GetWhy,
+    ListRequests,
+    Requests,
+    Status,
+    Text,
+)
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    one = sub.add_parser("status", help="time left and why")
+    one.add_argument("--child")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(run=_status)
+    one = sub.add_parser("why", help="what would be decided about a program or site, and by which rule")
+    one.add_argument("subject", metavar="PROGRAM|SITE")
+    one.add_argument("--child")
+    one.set_defaults(run=_why)
+    one = sub.add_parser("agreement", help="the policy in plain language")
+    one.add_argument("--child")
+    one.set_defaults(run=_agreement)
+    one = sub.add_parser("doctor", help="the state of protection of this PC")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(run=_doctor)
+    one = sub.add_parser("request", help="ask for time or a program; list and answer requests")
+    one.add_argument("what", nargs="?", help="time such as 30m, or a program; nothing lists requests")
+    one.add_argument("--text", default="", help="why")
+    one.add_argument("--grant", metavar="ID", help="guardian: grant a request")
+    one.add_argument("--refuse", metavar="ID", help="guardian: refuse a request")
+    one.add_argument("--reply", default="", help="guardian: words for the child")
+    one.set_defaults(run=_request)
+
+
+def text_of(status: Status) -> str:
+    """A status for people."""
+    out = []
+    for child in status.children:
+        out.append(f"{child.child}: {child.sentence}")
+        out += [f"  {p.title}: {duration_words(p.seconds * SECOND)}" for p in child.programs[:8]]
+        out += [f"  asked: {r.kind} {r.subject} {r.text}".rstrip() for r in child.requests]
+    if not status.children:
+        out.append("No child has limits on this PC yet.")
+    out.append(f"This PC is {status.protection}; policy: {status.policy}.")
+    out += [f"  ! {note}" for note in status.notes]
+    return "\n".join(out)
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = Client().call(GetStatus(child=options.child))
+    assert isinstance(status, Status)
+    print(msgspec.json.encode(status).decode() if options.json else text_of(status))
+    return 0
+
+
+def _why(options: argparse.Namespace) -> int:
+    print(_text(Client().call(GetWhy(subject=options.subject, child=options.child))))
+    return 0
+
+
+def _agreement(options: argparse.Namespace) -> int:
+    print(_text(Client().call(GetAgreement(child=options.child))))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    document = Client().call(GetDoctor())
+    assert isinstance(document, Document)
+    if options.json:
+        print(bytes(document.value).decode())
+        return 0
+    print(doctor_text(json.loads(bytes(document.value))))
+    return 0
+
+
+def doctor_text(report: dict[str, Any]) -> str:
+    """A doctor's report for people."""
+    out = [f"This PC is {report['protection']}."]
+    for finding in report["findings"]:
+        mark = {"ok": "+", "note": " ", "weak": "!", "open": "!!"}.get(finding["severity"], "?")
+        out.append(f"{mark:>2} {finding['title']}" + (f"\n   {finding['advice']}" if finding["advice"] else ""))
+    out.append("What Fairtime can do here:")
+    for ability in report["abilities"]:
+        out.append(
+            f" {'+' if ability['present'] else '-'} {ability['capability']}"
+            + (f": {ability['why']}" if ability["why"] else "")
+        )
+    out += [f" ! {note}" for note in report["notes"]]
+    return "\n".join(out)
+
+
+def _request(options: argparse.Namespace) -> int:
+    client = Client()
+    ident = options.grant or options.refuse
+    if ident:
+        from agent.cli.guardian import prove
+
+        prove(client)
+        done = client.call(Answer(request=ident, granted=bool(options.grant), reply=options.reply))
+        assert isinstance(done, Done)
+        print(done.sentence)
+        return 0
+    if options.what is None:
+        found = client.call(ListRequests())
+        assert isinstance(found, Requests)
+        for request in found.requests:
+            what = duration_words(request.seconds * SECOND) if request.kind == "time" else request.subject
+            print(f"{request.id}  {request.child}: {request.kind} {what} {request.text} [{request.state}]")
+        if not found.requests:
+            print("There are no requests.")
+        return 0
+    try:
+        ask = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
+    except ValueError:
+        ask = Ask(kind="program", subject=options.what, text=options.text)
+    done = client.call(ask)
+    assert isinstance(done, Done)
+    print(done.sentence)
+    return 0
+
+
+def _text(answer: object) -> str:
+    if not isinstance(answer, Text):
+        raise FairtimeError("The service answered something else", "Use the same version of Fairtime on both sides.")
+    return answer.text

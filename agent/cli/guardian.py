@@ -1,0 +1,101 @@
+"""A guardian's commands: grant, lock, pause, release.  Each asks for the PIN."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+
+from agent.core.timewords import parse_duration
+from agent.errors import FairtimeError
+from agent.ipc.client import Client
+from agent.ipc.protocol import AcceptClock, Body, Done, Give, Prove, Release, SetPin
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    one = sub.add_parser("grant", help="give time (+30m, -15m) or allow a program or site for a while")
+    one.add_argument("what", help="+30m, -15m, or a program or site together with --for")
+    one.add_argument("--child", required=True)
+    one.add_argument("--for", dest="time", metavar="TIME", help="how long a program, site or pause lasts")
+    one.add_argument("--site", action="store_true", help="it is a site")
+    one.add_argument("--note", default="", help="words for the child")
+    one.set_defaults(run=_grant)
+    for name, text in (("lock", "lock a child's sessions now"), ("pause", "let a child's limits rest for a while")):
+        one = sub.add_parser(name, help=text)
+        one.add_argument("--child", required=True)
+        one.add_argument("--for", dest="time", metavar="TIME", required=name == "pause")
+        one.add_argument("--note", default="", help="words for the child")
+        one.set_defaults(run=_hold, kind=name)
+    one = sub.add_parser("release", help="end a lock, a pause or a permission")
+    one.add_argument("grant", metavar="ID")
+    one.set_defaults(run=lambda options: _do(Release(grant=options.grant)))
+    one = sub.add_parser("pin", help="change the PIN")
+    one.add_argument("--rescue", action="store_true", help="with the paper code instead of the old PIN")
+    one.set_defaults(run=_pin)
+    one = sub.add_parser("clock", help="confirm that the PC's clock is right")
+    one.set_defaults(run=lambda _: _do(AcceptClock()))
+
+
+def prove(client: Client, *, rescue: bool = False) -> None:
+    """Ask for the PIN and open the guardian's rights on this client's connection."""
+    client.call(Prove(pin=_secret("Paper code: " if rescue else "Guardian's PIN: "), rescue=rescue))
+
+
+def seconds(text: str) -> int:
+    """Seconds of ``30m``, ``+1h``, ``-15m``."""
+    try:
+        amount = parse_duration(text.lstrip("+-"))
+    except ValueError as error:
+        raise FairtimeError(str(error), "Write a time such as +30m, -15m or 1h30m.") from error
+    return -amount if text.startswith("-") else amount
+
+
+def _grant(options: argparse.Namespace) -> int:
+    if options.time is None and options.what[:1] in "+-0123456789":
+        return _do(Give(child=options.child, kind="time", seconds=seconds(options.what), note=options.note))
+    if options.time is None:
+        raise FairtimeError("For how long?", "Say it with --for, such as --for 1h.")
+    return _do(
+        Give(
+            child=options.child,
+            kind="site" if options.site else "program",
+            seconds=seconds(options.time),
+            subject=options.what,
+            note=options.note,
+        )
+    )
+
+
+def _hold(options: argparse.Namespace) -> int:
+    time = seconds(options.time) if options.time else 0
+    return _do(Give(child=options.child, kind=options.kind, seconds=time, note=options.note))
+
+
+def _pin(options: argparse.Namespace) -> int:
+    client = Client()
+    prove(client, rescue=options.rescue)
+    new = _secret("New PIN: ")
+    if sys.stdin.isatty() and new != _secret("Once more: "):
+        raise FairtimeError("The two are not the same", "Nothing was changed; try again.")
+    return _said(client.call(SetPin(pin=new)))
+
+
+def _do(body: Body) -> int:
+    client = Client()
+    prove(client)
+    return _said(client.call(body))
+
+
+def _said(done: object) -> int:
+    assert isinstance(done, Done)
+    print(done.sentence + (f" [{done.id}]" if done.id else ""))
+    return 0
+
+
+def _secret(prompt: str) -> str:
+    """From the terminal without echo; from a pipe, its next line."""
+    secret = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not secret:
+        raise FairtimeError("Nothing was entered", "Nothing was changed.")
+    return secret

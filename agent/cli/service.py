@@ -1,0 +1,48 @@
+"""Commands that become another process: the service, the tray, a job."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    one = sub.add_parser("service", help="the service itself (systemd starts it)")
+    deeper = one.add_subparsers(dest="what", required=True, metavar="run")
+    run = deeper.add_parser("run", help="serve until told to stop")
+    run.add_argument("--state", type=Path, help="state folder (default: /var/lib/fairtime)")
+    run.add_argument("--socket", type=Path, help="socket (default: /run/fairtime/fairtime.sock)")
+    run.add_argument("--only", metavar="FOLDER", type=Path, help="a trial: see and touch this folder's programs only")
+    run.set_defaults(run=_serve)
+    one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
+    one.set_defaults(run=_tray)
+    one = sub.add_parser("job")
+    one.add_argument("name")
+    one.set_defaults(run=_job)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import logging
+
+    from agent import platforms
+    from agent.cli.accounts import own_account
+    from agent.service.app import Settings, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    usual = Settings()
+    settings = Settings(options.state or usual.state, options.socket or usual.socket)
+    host = platforms.trial_host(options.only, own_account()) if options.only else platforms.host()
+    return serve(settings, host, platforms.supervisor())
+
+
+def _tray(_: argparse.Namespace) -> int:
+    from agent.tray.app import run
+
+    return run()
+
+
+def _job(options: argparse.Namespace) -> int:
+    from agent.service.jobs import serve
+
+    return serve(options.name)

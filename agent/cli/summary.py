@@ -1,0 +1,48 @@
+"""``fairtime summary``: the week, for guardian and child alike."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from agent.errors import FairtimeError
+from agent.ipc.client import Client
+from agent.ipc.protocol import Document, GetWeek, Text
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    one = sub.add_parser("summary", help="the week in review")
+    one.add_argument("--child")
+    one.add_argument("--week", metavar="DATE", help="a day of the week (default: this week)")
+    form = one.add_mutually_exclusive_group()
+    form.add_argument("--html", metavar="FILE", type=Path)
+    form.add_argument("--json", action="store_true")
+    one.set_defaults(run=_summary)
+
+
+def _summary(options: argparse.Namespace) -> int:
+    if options.html:
+        save(Client(), options.html, options.child, options.week)
+        print(options.html)
+        return 0
+    answer = Client().call(GetWeek(child=options.child, day=options.week, form="json" if options.json else "text"))
+    print(bytes(answer.value).decode() if isinstance(answer, Document) else _text(answer))
+    return 0
+
+
+def save(client: Client, path: Path, child: str | None, week: str | None = None) -> None:
+    """Write a week's page to a file."""
+    page = _text(client.call(GetWeek(child=child, day=week, form="html")))
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise FairtimeError(
+            f"The page cannot be written: {error.strerror}", "Choose another place.", where=str(path)
+        ) from error
+
+
+def _text(answer: object) -> str:
+    if not isinstance(answer, Text):
+        raise FairtimeError("The service answered something else", "Use the same version of Fairtime on both sides.")
+    return answer.text

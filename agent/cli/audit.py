@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+
+import msgspec
+from msgspec import Struct
 
 from agent.errors import FairtimeError
 from agent.ipc.client import Client
 from agent.ipc.protocol import Document, GetAudit
+from agent.model.record import AuditEntry
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What the service found when it looked at the chain."""
+
+    ok: bool
+    entries: int
+    first_bad: int | None = None
+    reason: str = ""
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """The service's answer."""
+
+    report: Report
+    entries: list[AuditEntry]
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,29 +46,26 @@ def _verify(options: argparse.Namespace) -> int:
     if options.file:
         from agent.service.audit import verify_file
 
-        report = verify_file(options.file)
-        ok, entries, text = report.ok, report.entries, getattr(report, "text", "")
+        report = msgspec.convert(msgspec.to_builtins(verify_file(options.file)), Report)
     else:
-        found = _ask(1)
-        ok, entries, text = found["ok"], found["count"], found.get("problem", "")
-    if not ok:
+        report = _ask(1).report
+    if not report.ok:
+        at = f" (line {report.first_bad})" if report.first_bad else ""
         raise FairtimeError(
-            f"The audit is not whole: {text}", "Somebody with full rights changed it, or the disk failed."
+            f"The audit is not whole{at}: {report.reason}", "Somebody with full rights changed it, or the disk failed."
         )
-    print(f"The audit is whole: {entries} entries.")
+    print(f"The audit is whole: {report.entries} entries.")
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    for entry in _ask(max(1, min(500, options.limit)))["entries"]:
-        print(
-            f"{entry['seq']:>6}  {entry['actor']} ({entry['via']}): {entry['action']} {entry['child']} {entry['detail']}".rstrip()
-        )
+    for entry in _ask(max(1, min(500, options.limit))).entries:
+        words = f"{entry.actor} ({entry.via}): {entry.action} {entry.child} {entry.detail}"
+        print(f"{entry.seq:>6}  {words}".rstrip())
     return 0
 
 
-def _ask(limit: int) -> dict[str, object] | dict[str, list[dict[str, object]]]:
+def _ask(limit: int) -> Page:
     document = Client().call(GetAudit(limit=limit))
     assert isinstance(document, Document)
-    found: dict[str, object] = json.loads(bytes(document.value))
-    return found
+    return msgspec.json.decode(bytes(document.value), type=Page)

@@ -160,7 +160,7 @@ def _sign(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    policy = _either(options.file)
+    policy = either(options.file)
     if options.json:
         print(msgspec.json.encode(policy.family).decode())
         return 0
@@ -174,7 +174,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    changes = diff(_either(options.before), _either(options.after))
+    changes = diff(either(options.before), either(options.after))
     for change in changes:
         print(change)
     if not changes:
@@ -197,7 +197,7 @@ def _schema(_: argparse.Namespace) -> int:
     return 0
 
 
-def _either(path: Path) -> Policy:
+def either(path: Path) -> Policy:
     """A signed policy or a family file, as a policy."""
     data = _bytes(path)
     if data.lstrip()[:1] == b"{":

@@ -61,6 +61,7 @@ class Loop:
     supervisor: Supervisor
     push: Callable[[Notify], None]
     changed: Callable[[], None]
+    save_every: Millis = SAVE_EVERY
     troubles: dict[str, str] = field(default_factory=dict)
     """What does not work now, in words for a guardian, by what it is."""
     snapshot: Snapshot = field(default_factory=Snapshot)
@@ -130,7 +131,9 @@ class Loop:
         for event in step.events:
             self._enter(event)
         busy = bool(step.charges or step.effects or step.new_day)
-        due = self._saved is None or now.boot - self._saved >= (SAVE_EVERY if busy or self._charges else SAVE_CALM)
+        due = self._saved is None or now.boot - self._saved >= (
+            self.save_every if busy or self._charges else max(SAVE_CALM, self.save_every)
+        )
         if due or step.new_day:
             self.save()
         if step.changed or step.effects:

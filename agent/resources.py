@@ -21,7 +21,8 @@ def folder(name: str) -> Path:
     """The folder ``policies`` or ``assets``.  ``PolicyError`` when the installation is incomplete."""
     here = Path(__file__).resolve().parent
     bundle: str | None = getattr(sys, "_MEIPASS", None)
-    for base in (*((Path(bundle),) if bundle else ()), here / "_data", here.parent):
+    bases: list[Path] = [here / "_data", here.parent]
+    for base in [Path(bundle), *bases] if bundle else bases:
         if (base / name).is_dir():
             return base / name
     raise PolicyError(f"Fairtime's own files ({name}) are missing", "Install Fairtime again.", where=str(here))

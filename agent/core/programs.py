@@ -126,7 +126,7 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
         # A name proves nothing: the rule may only make matters stricter than the default would.
         action = max(action, default, key=_STRICTNESS.__getitem__)
         counts = counts or not plan.count_listed
-    title = entry.name if entry else (limit.title if level not in (GROUP, NAME) else title)
+    title = entry.name if entry else (limit.title or title if level not in (GROUP, NAME) else title)
     if entry is None and level != GROUP and limit.source.name is None:
         key = limit.source.program or limit.source.id or key
     others = tuple(other for other in group_limits if other is not limit)

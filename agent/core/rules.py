@@ -219,7 +219,8 @@ def _limit(rules: ChildRules, rule: ProgramRule, number: int, date: dt.date) -> 
     return ProgramLimit(
         id=f"{rules.name}/{rule.id or f'program:{what}'}",
         source=rule,
-        title=entry.name if entry else (rule.program or rule.group or what.rsplit("/", 1)[-1]),
+        # A hash is nobody's name: such a rule is known by its id, or by the program's own name.
+        title=entry.name if entry else (rule.id or "" if rule.sha256 else what.rsplit("/", 1)[-1]),
         action=rule.action,
         budget=by_day(rule.budget, date),
         week=_seconds(rule.week),

@@ -70,7 +70,10 @@ class Finding:
 class Host(Protocol):
     """The operating system as the service sees it.  All calls are quick (milliseconds) except where they say otherwise."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """The machine's clocks."""
+        ...
 
     async def open(self, wake: Callable[[], None]) -> None:
         """Connect to the system's event sources.  ``wake`` is called (from the loop) when something changed that should

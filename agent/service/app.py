@@ -134,7 +134,6 @@ class Service:
                 server.push(lambda connection: api.event(connection, None))
 
         loop.push, loop.changed = push, changed
-        loop.effects.push = push
         chores = Chores(
             store,
             loop.engine.rules.policy.family.zone,

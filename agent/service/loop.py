@@ -78,7 +78,7 @@ class Loop:
     _events: bool = False
 
     def __post_init__(self) -> None:
-        self.effects = Effects(self.host, self.push, self._record)
+        self.effects = Effects(self.host, lambda notice: self._tell(self.host.clock.now(), notice), self._record)
         present = {a.capability for a in self.host.abilities() if a.present}
         self._events = {Capability.SESSIONS, Capability.START_EVENTS} <= present
 
@@ -188,13 +188,8 @@ class Loop:
             self.remember(child, program, one.process.program)
             kind: EventKind = "asked" if verdict.action == "ask" else "blocked"
             self._record(child, kind, program, verdict.rule, verdict.sentence, count=one.count)
-            told = self._told.get((child, program))
-            if told is not None and now.boot - told < NOTICE_AGAIN:
-                continue
-            if len(self._told) >= MOST_REMEMBERED:
-                self._told.clear()
-            self._told[child, program] = now.boot
-            self.push(
+            self._tell(
+                now,
                 Notify(
                     child=child,
                     kind="ask" if verdict.action == "ask" else "blocked",
@@ -202,8 +197,20 @@ class Loop:
                     text=verdict.sentence,
                     rule=verdict.rule,
                     program=program,
-                )
+                ),
             )
+
+    def _tell(self, now: Instant, notice: Notify) -> None:
+        """Push a notice; that a program is not allowed is told once in a while, however it was noticed."""
+        if notice.kind in ("blocked", "ask"):
+            key = (notice.child, notice.program)
+            told = self._told.get(key)
+            if told is not None and now.boot - told < NOTICE_AGAIN:
+                return
+            if len(self._told) >= MOST_REMEMBERED:
+                self._told.clear()
+            self._told[key] = now.boot
+        self.push(notice)
 
     def remember(self, child: str, program: str, identity: ProgramId) -> None:
         """Keep who a refused program was, so that a guardian can permit this one and no namesake."""

@@ -10,6 +10,7 @@ import datetime as dt
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from agent.clock import MINUTE, SECOND, FakeClock, Instant, Millis
 from agent.core.rules import Rules
@@ -155,11 +156,11 @@ class Simulation:
             length = self._dice.randint(15, 120)
             at = wall_of(date, begin, self.rules.zone)
             program = self._program(name)
-            self._add(at, lambda name=name, program=program: self._come(name, program))
+            self._add(at, partial(self._come, name, program))
             if self._dice.random() < 0.5:
                 later = at + self._dice.randint(5, 20) * MINUTE
-                self._add(later, lambda name=name: self._start(name, self._program(name)))
-            self._add(at + length * MINUTE, lambda name=name: self._go(name))
+                self._add(later, partial(self._start, name, self._program(name)))
+            self._add(at + length * MINUTE, partial(self._go, name))
 
     def _program(self, name: str) -> ProgramId:
         entries = [

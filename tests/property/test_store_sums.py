@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -36,8 +37,7 @@ class Ledger(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.place = tempfile.TemporaryDirectory()
-        self.folder = Path(self.place.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="ledger-"))
         self.store = Store.open(self.folder, machine_id="pc-1")
         self.rows: Counter[tuple[str, str, int, str, str]] = Counter()
         self.states: dict[str, bytes] = {}
@@ -47,7 +47,7 @@ class Ledger(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.accept()
             self.store.close()
-            self.place.cleanup()
+            shutil.rmtree(self.folder)
 
     @rule(charges=CHARGES, states=st.dictionaries(st.sampled_from(["a", "b"]), st.binary(max_size=4), max_size=2))
     def record(self, charges: list[Charge], states: dict[str, bytes]) -> None:

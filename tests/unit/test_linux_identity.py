@@ -1,0 +1,360 @@
+"""Who a running program is, on real processes and real files."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("Linux only", allow_module_level=True)
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.platforms.linux import permissions, procfs
+from agent.platforms.linux.accounts import Person
+from agent.platforms.linux.hashes import Hashes
+from agent.platforms.linux.identity import Identifier, clean
+from agent.platforms.linux.launchers import Launchers
+from agent.platforms.linux.packages import Packages
+
+OTHER = Person("#61237", 61237, frozenset({61237}))
+ME = Person("me", os.geteuid(), frozenset(os.getgroups()))
+SLEEP = os.path.realpath("/bin/sleep")
+DASH = os.path.realpath("/bin/sh")
+Start = Callable[..., int]
+
+
+@pytest.fixture
+def identifier(tmp_path: Path) -> Identifier:
+    info = tmp_path / "info"
+    info.mkdir()
+    (info / "coreutils.list").write_text(f"/.\n/bin\n{SLEEP.removeprefix('/usr')}\n")
+    (info / "sleepless:amd64.list").write_text("/usr/games/sleepless\n/usr/share/doc/sleepless/README\n")
+    status = tmp_path / "status"
+    status.write_text("x")
+    packages = Packages(info, status)
+    packages.build()
+    return Identifier(packages=packages, launchers=Launchers((tmp_path / "none",)))
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(*argv: str, executable: str | None = None, cwd: Path | None = None) -> int:
+        process = subprocess.Popen(argv, executable=executable, cwd=cwd, stdin=subprocess.PIPE)
+        running.append(process)
+        until(lambda: settled(process.pid))
+        return process.pid
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def settled(pid: int) -> bool:
+    """Popen returns in the middle of exec, before the new command line is there."""
+    stat = procfs.stat(pid)
+    return stat is not None and stat.settled
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("did not happen within 5 s")
+
+
+def test_a_packaged_program_is_protected_and_owned(identifier: Identifier, start: Start) -> None:
+    found = identifier.running(start("sleep", "60", executable=SLEEP), OTHER)
+    assert found is not None
+    assert (found.name, found.path, found.package) == ("sleep", SLEEP, "deb:coreutils")
+    assert found.protected and found.sha256 == ""
+
+
+def test_its_own_word_for_its_name_counts_for_nothing(identifier: Identifier, start: Start) -> None:
+    found = identifier.running(start("/usr/bin/chess", "60", executable=SLEEP), OTHER)
+    assert found is not None and found.name == "sleep"
+
+
+def test_a_copy_is_unprotected_unowned_and_hashed(identifier: Identifier, start: Start, tmp_path: Path) -> None:
+    shutil.copy(SLEEP, tmp_path / "chess")
+    found = identifier.running(start(str(tmp_path / "chess"), "60"), ME)
+    assert found is not None
+    assert (found.name, found.package, found.protected) == ("chess", "", False)
+    assert found.sha256 == Hashes().of(SLEEP)
+
+
+def test_a_deleted_program_keeps_its_name(identifier: Identifier, start: Start, tmp_path: Path) -> None:
+    shutil.copy(SLEEP, tmp_path / "chess")
+    pid = start(str(tmp_path / "chess"), "60")
+    (tmp_path / "chess").unlink()
+    found = identifier.running(pid, ME)
+    assert found is not None
+    assert (found.name, found.protected) == ("chess", False)
+    assert found.sha256 == Hashes().of(SLEEP), "its bytes are still there to be read"
+
+
+def test_a_program_in_memory_has_a_name_and_nothing_else(identifier: Identifier) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.memfd_create(b"game", 0)
+    with open(SLEEP, "rb") as source:
+        os.write(fd, source.read())
+    pid = os.fork()
+    if pid == 0:
+        os.execv(f"/proc/self/fd/{fd}", ["chess", "60"])
+    try:
+        os.close(fd)
+        until(lambda: (procfs.exe(pid) or "").startswith("/memfd:"))
+        found = identifier.running(pid, ME)
+        assert found is not None
+        assert (found.name, found.path, found.protected) == ("game", "", False)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_script_is_the_program_and_its_interpreter_is_named(
+    identifier: Identifier, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "game.py").write_text("import time; time.sleep(60)")
+    python = os.path.realpath(shutil.which("python3", path="/usr/bin:/bin") or sys.executable)
+    found = identifier.running(start("python3", "-u", "game.py", executable=python, cwd=tmp_path), OTHER)
+    assert found is not None
+    assert (found.name, found.path, found.interpreter) == ("game.py", str(tmp_path / "game.py"), python)
+
+
+def test_code_from_the_command_line_is_never_protected(identifier: Identifier, start: Start) -> None:
+    python = os.path.realpath(shutil.which("python3", path="/usr/bin:/bin") or sys.executable)
+    found = identifier.running(start("python3", "-c", "import time; time.sleep(60)", executable=python), OTHER)
+    assert found is not None
+    assert (found.path, found.protected, found.interpreter) == ("", False, python)
+
+
+def test_the_loader_is_judged_by_what_it_loads(identifier: Identifier, start: Start, tmp_path: Path) -> None:
+    loaders = list(Path("/usr/lib").glob("*/ld-linux*.so.*")) + list(Path("/lib64").glob("ld-linux*.so.*"))
+    if not loaders:
+        pytest.skip("no glibc loader on this machine")
+    shutil.copy(SLEEP, tmp_path / "game")
+    loader = os.path.realpath(loaders[0])
+    found = identifier.running(start(loader, "--inhibit-cache", str(tmp_path / "game"), "60"), ME)
+    assert found is not None
+    assert (found.name, found.path, found.protected) == ("game", str(tmp_path / "game"), False)
+
+
+def test_a_shell_at_its_prompt_is_itself(identifier: Identifier, start: Start) -> None:
+    found = identifier.running(start(DASH, executable=DASH), OTHER)
+    assert found is not None and found.path == DASH and found.protected and not found.interpreter
+
+
+def test_an_appimage_is_named_by_its_file(identifier: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "environ", lambda pid, *names: {"APPIMAGE": "/home/mia/Game-1.2.AppImage"})
+    found = identifier.running(os.getpid(), OTHER, "/tmp/.mount_GameAB12cd/usr/bin/game")
+    assert found is not None
+    assert (found.name, found.protected, found.package) == ("Game-1.2.AppImage", False, "")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace, which needs root")
+def test_a_path_in_a_namespace_of_its_own_proves_nothing(identifier: Identifier, tmp_path: Path) -> None:
+    """A game mounted over an allowed program keeps the game's inode, and gets no protection from the path."""
+    shutil.copy(DASH, tmp_path / "game")
+    script = f"mount --bind {tmp_path}/game {SLEEP} && exec {SLEEP} -c 'while :; do read x; done'"
+    process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdin=subprocess.PIPE)
+    try:
+        until(lambda: (procfs.exe(process.pid) or "") == SLEEP)
+        until(lambda: settled(process.pid))
+        found = identifier.running(process.pid, OTHER)
+        assert found is not None
+        assert not found.protected and found.package == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_what_a_path_would_be(identifier: Identifier, tmp_path: Path) -> None:
+    assert identifier.file("/no/such/thing", OTHER) is None
+    assert identifier.file("/etc/passwd", OTHER) is None, "not executable"
+    found = identifier.file("/bin/sleep", OTHER)
+    assert found is not None and found.path == SLEEP and found.protected
+    script = tmp_path / "play"
+    script.write_text("#!/bin/sh -e\ntrue\n")
+    script.chmod(0o755)
+    found = identifier.file(str(script), OTHER)
+    assert found is not None
+    assert (found.name, found.interpreter) == ("play", DASH)
+
+
+# -- permissions ---------------------------------------------------------------------------------------------------
+
+
+def test_what_its_owner_could_change_is_not_protected(tmp_path: Path) -> None:
+    (tmp_path / "program").touch(mode=0o500)
+    assert not permissions.protected(str(tmp_path / "program"), ME)
+    assert not permissions.protected("program", OTHER), "a relative path says nothing"
+    assert not permissions.protected("/usr/bin/../bin/sleep", OTHER)
+    assert not permissions.protected("/no/such/program", OTHER)
+    assert permissions.protected(SLEEP, OTHER)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other accounts, which needs root")
+class TestEveryWayToWrite:
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        path = Path("/var/lib/fairtime-permissions-test")
+        path.mkdir(mode=0o755)
+        (path / "program").touch(mode=0o755)
+        yield path
+        shutil.rmtree(path)
+
+    def test_untouched_it_is_protected(self, folder: Path) -> None:
+        assert permissions.protected(f"{folder}/program", OTHER)
+
+    @pytest.mark.parametrize("what", ["", "/program"])
+    def test_owner(self, folder: Path, what: str) -> None:
+        os.chown(f"{folder}{what}", OTHER.uid, 0)
+        assert not permissions.protected(f"{folder}/program", OTHER)
+
+    @pytest.mark.parametrize("what", ["", "/program"])
+    def test_group(self, folder: Path, what: str) -> None:
+        os.chown(f"{folder}{what}", 0, OTHER.uid)
+        assert permissions.protected(f"{folder}/program", OTHER)
+        os.chmod(f"{folder}{what}", 0o775)
+        assert not permissions.protected(f"{folder}/program", OTHER)
+
+    @pytest.mark.parametrize("what", ["", "/program"])
+    def test_others(self, folder: Path, what: str) -> None:
+        os.chmod(f"{folder}{what}", 0o757)
+        assert not permissions.protected(f"{folder}/program", OTHER)
+
+    def test_a_sticky_folder_protects_what_is_others(self, folder: Path) -> None:
+        folder.chmod(0o1777)
+        assert permissions.protected(f"{folder}/program", OTHER)
+        os.chown(folder / "program", OTHER.uid, 0)
+        assert not permissions.protected(f"{folder}/program", OTHER)
+
+    def test_container_uids_count_as_the_accounts_own(self, folder: Path) -> None:
+        os.chown(folder / "program", 200_005, 0)
+        assert permissions.protected(f"{folder}/program", OTHER)
+        ranged = Person("mia", 61237, frozenset({61237}), subuids=((200_000, 265_535),))
+        assert not permissions.protected(f"{folder}/program", ranged)
+
+    @pytest.mark.parametrize(("tag", "who"), [(0x02, 61237), (0x08, 61237)])
+    def test_access_lists(self, folder: Path, tag: int, who: int) -> None:
+        import struct
+
+        entries = [(0x01, 7, -1), (0x04, 5, -1), (tag, 7, who), (0x10, 7, -1), (0x20, 5, -1)]
+        entries.sort(key=lambda entry: entry[0])
+        value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", t, p, w & 0xFFFFFFFF) for t, p, w in entries)
+        try:
+            os.setxattr(folder / "program", "system.posix_acl_access", value)
+        except OSError as error:
+            pytest.skip(f"this file system has no access lists: {error.strerror}")
+        assert not permissions.protected(f"{folder}/program", OTHER)
+        stranger = Person("#61238", 61238, frozenset({61238}))
+        assert permissions.protected(f"{folder}/program", stranger)
+
+
+# -- packages, menus, hashes ---------------------------------------------------------------------------------------
+
+
+def test_packages_know_merged_folders_and_their_own_staleness(identifier: Identifier, tmp_path: Path) -> None:
+    packages = identifier.packages
+    assert packages.owner("/usr/games/sleepless") == "sleepless"
+    assert packages.owner("/usr/games/other") == ""
+    assert packages.owner("/usr/share/doc/sleepless/README") == "", "no program lives there"
+    assert not packages.stale()
+    (tmp_path / "info" / "new.list").write_text("/usr/games/other\n")
+    os.utime(tmp_path / "status", ns=(1, 1))
+    assert packages.stale()
+    packages.build()
+    assert packages.owner("/usr/games/other") == "new" and not packages.stale()
+
+
+def test_packages_unread_say_unknown_and_absent_say_none(tmp_path: Path) -> None:
+    (tmp_path / "status").touch()
+    assert Packages(tmp_path, tmp_path / "status").owner("/bin/sh") is None
+    assert Packages(tmp_path, tmp_path / "missing").owner("/bin/sh") == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "starts"),
+    [
+        ("Exec=sleep %U", True),
+        ('Exec="/bin/sleep" --new', True),
+        ("Exec=env A=1 /bin/sleep", True),
+        ("Exec=sleep\nNoDisplay=true", False),
+        ("Exec=sleep\nCategories=Settings;HardwareSettings;", False),
+        ("Exec=sh -c sleep", False),
+        ("Exec=no-such-command-here", False),
+        ('Exec="broken', False),
+        ("Name=nothing", False),
+    ],
+)
+def test_menu_entries_name_programs(tmp_path: Path, lines: str, starts: bool) -> None:
+    (tmp_path / "x.desktop").write_text(f"[Desktop Entry]\nType=Application\n{lines}\n[Desktop Action a]\nExec=dash\n")
+    launchers = Launchers((tmp_path,))
+    assert launchers.stale()
+    launchers.build()
+    assert launchers.has(SLEEP) is starts
+    assert not launchers.has(DASH) and not launchers.stale()
+
+
+def test_games_and_programs_behind_launcher_scripts_are_applications(tmp_path: Path) -> None:
+    (tmp_path / "x.desktop").write_text("[Desktop Entry]\nExec=sleep\n")
+    launchers = Launchers((tmp_path,))
+    launchers.build()
+    assert launchers.has("/usr/lib/sleep/sleep") and launchers.has("/usr/lib/sleep/sleep.bin")
+    assert launchers.has("/usr/games/anything")
+    assert not launchers.has("/usr/lib/xorg/Xorg")
+
+
+def test_a_hash_follows_the_content(tmp_path: Path) -> None:
+    hashes = Hashes(limit=100)
+    file = tmp_path / "file"
+    file.write_bytes(b"abc")
+    assert hashes.known(str(file)) == ""
+    assert hashes.of(str(file)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hashes.known(str(file)) == hashes.of(str(file))
+    before = file.stat()
+    time.sleep(0.02)
+    file.write_bytes(b"abd")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hashes.known(str(file)) == "", "ctime tells, whatever mtime says"
+    assert hashes.of(str(file)) != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    file.write_bytes(b"x" * 101)
+    assert hashes.of(str(file)) == "", "over the limit"
+    assert hashes.of(str(tmp_path)) == "" and hashes.of(str(tmp_path / "missing")) == ""
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(tmp_path / "pipe")
+    assert hashes.of(str(tmp_path / "pipe")) == "", "a pipe must not block the service"
+
+
+@given(st.binary(max_size=40))
+def test_any_file_name_can_be_shown(raw: bytes) -> None:
+    text = clean(os.fsdecode(raw))
+    assert text.isprintable()
+    text.encode("utf-8")
+
+
+def test_every_account_of_this_machine_resolves() -> None:
+    from agent.platforms.linux import accounts
+
+    for entry in pwd.getpwall():
+        found = accounts.person(entry.pw_name)
+        assert found is not None and found.uid == entry.pw_uid and entry.pw_gid in found.gids

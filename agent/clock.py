@@ -13,6 +13,7 @@ dates come from the policy's zone (DESIGN §6).
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,9 +118,8 @@ def _boot_millis(awake: Millis) -> Millis:
     and CLOCK_UPTIME_RAW is the awake one.  Windows: monotonic (QueryPerformanceCounter) runs on in sleep, so sleep is not
     told apart there until the Windows host reads QueryUnbiasedInterruptTime.
     """
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    if boottime is not None:
-        return time.clock_gettime_ns(boottime) // 1_000_000
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
     return awake
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -189,7 +188,8 @@ def _say(text: str) -> None:
 
 def _wait_for_interrupt() -> None:
     try:
-        signal.pause()
+        while True:
+            time.sleep(3600)
     except KeyboardInterrupt:
         return
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from agent import errors
-from agent.errors import ConnectionFailed, FairtimeError, ProtocolError
+from agent.errors import ConnectionFailed, FairtimeError, HostError, ProtocolError
 from agent.ipc import frames
 from agent.ipc.peer import peer_of
 from agent.ipc.protocol import TIMEOUT, Body, Call, Event, Failure, Hello, Message, Result, Status, Subscribe, Via
@@ -100,6 +100,10 @@ class Client:
             return _result(message, serial)
 
     def _connect(self) -> socket.socket:
+        if sys.platform == "win32":
+            raise HostError(
+                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
+            )
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(TIMEOUT)
         try:

@@ -12,13 +12,14 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.authorize import Who, may
-from agent.errors import FairtimeError, ProtocolError, Refused, StoreError
+from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
 from agent.ipc import frames
 from agent.ipc.peer import Peer, peer_of
 from agent.ipc.protocol import (
@@ -87,11 +88,16 @@ class Server:
         self._now = now
         self._mode = mode
         self._server: asyncio.Server | None = None
+        self._own = -1 if sys.platform == "win32" else os.geteuid()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen.  ``StoreError`` when somebody else does, or the place cannot be used."""
+        if sys.platform == "win32":
+            raise HostError(
+                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
+            )
         try:
             self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             if self._path.exists():
@@ -132,6 +138,10 @@ class Server:
 
     def _take_over(self) -> None:
         """Remove a socket that nobody listens on; refuse one that somebody does."""
+        if sys.platform == "win32":
+            raise HostError(
+                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
+            )
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1)
             try:
@@ -185,7 +195,7 @@ class Server:
             return await frames.read(reader)
 
     def _full(self, new: Connection) -> str:
-        if sum(c.peer.uid == new.peer.uid for c in self._connections) >= PER_ACCOUNT and new.peer.uid != os.geteuid():
+        if sum(c.peer.uid == new.peer.uid for c in self._connections) >= PER_ACCOUNT and new.peer.uid != self._own:
             return "This account has too many connections"
         adult = new.who.role in ("guardian", "administrator")
         if len(self._connections) >= MAX_CONNECTIONS - (0 if adult else RESERVED):

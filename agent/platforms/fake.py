@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from agent.clock import SECOND, FakeClock, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
@@ -69,8 +71,6 @@ class FakeHost:
 
     def change(self, session: str, **changes: object) -> Session:
         """Set hints or evidence of a session, for instance ``locked_hint=True``."""
-        from msgspec.structs import replace
-
         self.sessions[session] = replace(self.sessions[session], **changes)
         self._woken()
         return self.sessions[session]
@@ -97,6 +97,15 @@ class FakeHost:
             return None
         self.running[process.pid] = _Running(process, ignores_term)
         return process
+
+    def become(self, pid: int, program: ProgramId) -> None:
+        """A running program turns into another under its pid (``exec``)."""
+        running = self.running[pid]
+        running.process = replace(running.process, program=program)
+        process = running.process
+        if process.account in self._watched and self._decide is not None and not self._decide(process):
+            self.killed.append(process)
+            del self.running[pid]
 
     def quit(self, pid: int) -> None:
         self.running.pop(pid, None)

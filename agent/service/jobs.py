@@ -57,12 +57,19 @@ async def run(name: str, request: bytes, timeout: float = TIMEOUT) -> bytes:
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                _kill_all(process)
             await process.wait()
     if code != 0:
         log.error("job %s ended with %s: %s", name, code, errors.decode(errors="replace")[-2000:])
         raise _failed(name, f"it ended with code {code}")
     return answer
+
+
+def _kill_all(process: asyncio.subprocess.Process) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _talk(process: asyncio.subprocess.Process, request: bytes, name: str) -> tuple[bytes, bytes]:

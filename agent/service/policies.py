@@ -206,13 +206,13 @@ class PolicyStore:
         path = self._folder / name
         aside = path.with_name(f".{name}.new")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)
-            folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+            folder = os.open(self._folder, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:

@@ -20,7 +20,7 @@ class StateLock:
         path = folder / LOCK
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(
                 f"The state folder cannot be used: {error.strerror}",
@@ -28,7 +28,7 @@ class StateLock:
                 where=str(folder),
             ) from error
         if not _lock(self._descriptor):
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise StoreError(
                 f"The service is running already{f' (process {holder})' if holder else ''}",
@@ -36,7 +36,7 @@ class StateLock:
                 where=str(folder),
             )
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        os.write(self._descriptor, str(os.getpid()).encode())
 
     def close(self) -> None:
         """Let go."""

@@ -1,0 +1,58 @@
+"""The computer in memory keeps the same promises as a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agent.model.program import ProgramId
+from agent.platforms.fake import FakeHost
+from tests.contract.host_contract import HostContract, Key, Rig
+
+
+class FakeRig:
+    """A hand in the memory of a ``FakeHost``."""
+
+    child, stranger = "mia", "somebody"
+
+    def __init__(self) -> None:
+        self.host = FakeHost()
+        self.host.add_account(self.child)
+        self.host.add_account(self.stranger)
+        self.host.add_account("ana", administrator=True)
+
+    async def login(self, account: str) -> str:
+        return self.host.login(account).id
+
+    async def start(self, account: str, name: str, *, stubborn: bool = False, offspring: int = 0) -> tuple[Key, ...]:
+        program = self.host.install(ProgramId(name=name, path=f"/opt/{name}", protected=True))
+        first = self.host.start(account, program, ignores_term=stubborn)
+        if first is None:
+            return ((self.host.killed[-1].pid, self.host.killed[-1].started),)
+        keys, parent = [first.key], first.pid
+        for _ in range(offspring):
+            process = self.host.start(account, program, parent=parent, ignores_term=stubborn)
+            assert process is not None
+            keys.append(process.key)
+            parent = process.pid
+        return tuple(keys)
+
+    async def become(self, key: Key, name: str) -> None:
+        program = self.host.install(ProgramId(name=name, path=f"/opt/{name}", protected=True))
+        self.host.become(key[0], program)
+
+    def alive(self, key: Key) -> bool:
+        running = self.host.running.get(key[0])
+        return running is not None and running.process.started == key[1]
+
+    async def pass_time(self, millis: int) -> None:
+        self.host.advance(millis)
+        await asyncio.sleep(0)
+
+
+class TestFakeHost(HostContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        yield FakeRig()

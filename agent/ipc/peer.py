@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -27,6 +28,13 @@ def peer_of(sock: socket.socket) -> Peer:
     raise HostError(
         f"Fairtime cannot tell who calls on {sys.platform!r} yet", "Today it runs on Linux; see README's support table."
     )
+
+
+def own_uid() -> int:
+    """This process's own uid; -1 where there are none."""
+    if sys.platform == "win32":
+        return -1
+    return os.geteuid()
 
 
 def account_of(uid: int) -> str:

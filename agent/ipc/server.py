@@ -21,7 +21,7 @@ from pathlib import Path
 from agent.core.authorize import Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
 from agent.ipc import frames
-from agent.ipc.peer import Peer, peer_of
+from agent.ipc.peer import Peer, own_uid, peer_of
 from agent.ipc.protocol import (
     MAX_CONNECTIONS,
     TIMEOUT,
@@ -88,7 +88,7 @@ class Server:
         self._now = now
         self._mode = mode
         self._server: asyncio.Server | None = None
-        self._own = -1 if sys.platform == "win32" else os.geteuid()
+        self._own = own_uid()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 

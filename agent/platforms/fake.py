@@ -148,6 +148,8 @@ class FakeHost:
         root = self.running.get(pid)
         if root is None or root.process.started != started:
             return
+        if root.process.account not in self._watched:
+            raise HostError(f"Process {pid} does not belong to a watched account", "It is left alone.")
         for member in self._tree(pid):
             running = self.running[member]
             if at_once or not running.ignores_term:

@@ -156,7 +156,7 @@ async def burst_row(game: Path, count: int = 4000) -> Row:
     """The loop stands still for a second while the starts come in."""
     task = asyncio.create_task(launch(BURST, str(game), str(count)))
     await asyncio.sleep(0.1)
-    time.sleep(1.0)  # noqa: ASYNC251  # a loop that stands still is what this measures
+    time.sleep(1.0)  # a loop that stands still is what this measures
     try:
         killed = int(await asyncio.wait_for(task, 50))
     except TimeoutError:

@@ -288,27 +288,6 @@ class TestStopping:
         assert await self.gone(process.pid)
         assert (tmp_path / "saved").read_text() == "saved\n"
 
-    async def test_a_detached_grandchild_goes_too(
-        self, stopping: Stopping, shells: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
-    ) -> None:
-        """It forks twice and leaves the session only after the stop began."""
-        script = (
-            f'trap \'(setsid sh -c "trap : TERM HUP; echo \\$\\$ > {tmp_path}/pid; while :; do sleep 0.05; done" &) ; '
-            "sleep 0.5; exit' TERM; echo; while :; do sleep 0.05; done"
-        )
-        process = shells(script)
-        await stopping.stop(*key(process.pid), mine, at_once=False)
-        for _ in range(100):
-            if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
-                break
-            await asyncio.sleep(0.01)
-        grandchild = int((tmp_path / "pid").read_text())
-        for _ in range(60):
-            await asyncio.sleep(0.1)
-            if not running(grandchild):
-                break
-        assert not running(process.pid) and not running(grandchild)
-
     async def test_a_fork_bomb_does_not_outrun_the_kill(
         self, stopping: Stopping, shells: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:

@@ -74,6 +74,9 @@ class Guardian:
 
     async def prove(self, account: str, secret: str, now: Instant, *, rescue: bool = False) -> None:
         """Return when ``secret`` is right; ``Refused`` (with ``retry_after``, seconds) otherwise."""
+        given = _plain_code(secret) if rescue else secret
+        # The paper code has a wait of its own, so that it opens when a child has used up the tries for the PIN.
+        account = f"{account} (paper code)" if rescue else account
         async with self._one_at_a_time:
             wait = self.wait(account, now)
             if wait:
@@ -83,7 +86,6 @@ class Guardian:
                 raise Refused("There is no PIN yet", "An administrator sets one with “fairtime setup”.")
             before = self._kept.tries.get(account, Tries())
             self._enter(account, Tries(wrong=before.wrong + 1, wait_from=now.boot, boot_id=now.boot_id))
-            given = _plain_code(secret) if rescue else secret
             if await asyncio.to_thread(_matches, wanted, given):
                 self._enter(account, None)
                 return

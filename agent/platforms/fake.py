@@ -135,7 +135,11 @@ class FakeHost:
 
     async def observe(self) -> Snapshot:
         return Snapshot(
-            sessions=tuple(s for s in self.sessions.values() if s.account in self._watched),
+            sessions=tuple(
+                replace(s, active=False) if s.account in self.frozen else s
+                for s in self.sessions.values()
+                if s.account in self._watched
+            ),
             processes=tuple(r.process for r in self.running.values() if r.process.account in self._watched),
             degraded=tuple(self.missing.values()),
         )

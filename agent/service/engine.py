@@ -90,7 +90,8 @@ class Engine:
     rules: Rules
     usage_of: UsageOf
     grants_of: GrantsOf
-    floor: Millis = 0
+    floor: Millis
+    """Trusted time never lies before this: when the policy was signed."""
     keeper: Timekeeper | None = None
     children: dict[str, Child] = field(default_factory=dict)
     last: Instant | None = None

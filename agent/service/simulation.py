@@ -75,6 +75,7 @@ class Simulation:
             lambda child: self.store.grants(
                 child, day=engine.today(child).isoformat(), at=engine.keeper.wall if engine.keeper else begin
             ),
+            floor=begin,
         )
         self._loop = Loop(
             self._host, engine, self.store, _NoSupervisor(), push=self._told, changed=_silence, save_every=SAVE_EVERY

@@ -230,7 +230,7 @@ class Store:
         request = msgspec.structs.replace(
             request, subject=book.writable(request.subject), text=book.writable(request.text)
         )
-        waiting = [r for r in self.requests(request.child, open_only=True, limit=1000)]
+        waiting = list(self.requests(request.child, open_only=True, limit=1000))
         stale = [r for r in waiting if request.asked - r.asked > book.REQUEST_LIFE]
         waiting = [r for r in waiting if r not in stale]
         for other in waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -70,7 +71,9 @@ class World:
         self.grants: tuple[Grant, ...] = ()
         self.charged: dict[str, int] = {}
         self.effects: list[object] = []
-        self.engine = Engine(self.rules, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants)
+        self.engine = Engine(
+            self.rules, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants, floor=wall
+        )
 
     def pass_time(self, millis: int, *, asleep: bool = False) -> None:
         self.host.advance(millis, asleep=asleep)
@@ -145,7 +148,7 @@ def test_days_when_clocks_change_have_23_and_25_hours() -> None:
 def test_spans_are_sorted_and_apart(hours: list[tuple[int, int]], zone: str) -> None:
     found = spans(lambda _: tuple(hours), MONDAY, 40, ZoneInfo(zone))
     assert all(start < end for start, end in found)
-    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(found))
 
 
 # ---- what is left ------------------------------------------------------------------------------------------------

@@ -204,7 +204,9 @@ class LinuxHost:
         if logind is None or not logind.present:
             await self._end_account(session, ending, logind.why if logind else "")
             return
-        found = next(((l, name) for l, name in watched(logind.logins.values(), self._owners) if l.id == session), None)
+        found = next(
+            ((one, name) for one, name in watched(logind.logins.values(), self._owners) if one.id == session), None
+        )
         if found is None:
             raise _no_session(session)
         login, _ = found

@@ -24,7 +24,18 @@ from agent.model.grant import Grant
 from agent.model.program import Process
 from agent.model.snapshot import Session
 from agent.model.usage import DayUse, Folding, Usage
-from agent.model.verdict import Effect, EndSession, Ladder, NoticeKind, Notify, Stage, StopProgram, Thaw, Verdict
+from agent.model.verdict import (
+    Effect,
+    EndSession,
+    Ladder,
+    NoticeKind,
+    Notify,
+    ProgramVerdict,
+    Stage,
+    StopProgram,
+    Thaw,
+    Verdict,
+)
 
 WARN_EVERY = MINUTE
 
@@ -77,14 +88,18 @@ def decide(at: Situation) -> Decision:
     ladder = replace(at.ladder, shown=(), grace_from=None)
     if not paused:
         stage, effects, ladder = _ladder(at, left, here)
+    told, ladder = _learning_goes_on(at, judged, ladder)
+    effects = [*effects, *told]
     program_effects, ladder = _programs(at, judged, ladder)
+    used_up = judged.used_up
     today = at.usage.days.get(now.day.isoformat(), DayUse())
     verdict = Verdict(
         child=name,
         day=now.day.isoformat(),
-        remaining=left.remaining,
-        binding=left.binding,
-        constraints=left.constraints,
+        # While learning goes on, faces show what is true of everything else: the minutes are used up.
+        remaining=left.remaining if used_up is None else 0,
+        binding=left.binding if used_up is None else used_up,
+        constraints=left.constraints if used_up is None else (used_up, *left.constraints),
         stage=stage,
         in_use=state is Activity.USED,
         free_now=free_now,
@@ -107,11 +122,35 @@ def decide(at: Situation) -> Decision:
     return Decision(verdict, (*effects, *program_effects), ladder, seen, disagreement, judged)
 
 
+def _learning_goes_on(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effect], Ladder]:
+    """When minutes run out and learning goes on: say so once, and begin the grace for what counts."""
+    if judged.used_up is None:
+        return [], ladder if ladder.learning_from is None else replace(ladder, learning_from=None)
+    if ladder.learning_from is not None:
+        return [], ladder
+    grace = at.moment.plan.grace if ladder.was_open and at.folding.in_use else 0
+    save = f" You have {duration_words(grace)} to save your work." if grace else ""
+    text = f"{judged.used_up.sentence}{save} Programs that do not count can go on."
+    notice = Notify(
+        child=at.rules.name, kind="grace", title="Time is up", text=text, left=grace, rule=judged.used_up.rule
+    )
+    begun = replace(ladder, learning_from=at.boot - (at.moment.plan.grace - grace))
+    return [notice] if any(s.active for s in at.sessions) else [], begun
+
+
 def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Effect], Ladder]:
     ladder = (
         at.ladder
         if at.ladder.boot_id == at.boot_id
-        else replace(at.ladder, boot_id=at.boot_id, grace_from=None, last_warned=0, was_open=False, stopping=())
+        else replace(
+            at.ladder,
+            boot_id=at.boot_id,
+            grace_from=None,
+            last_warned=0,
+            was_open=False,
+            learning_from=None,
+            stopping=(),
+        )
     )
     remaining = left.remaining
     if remaining is None or remaining > 0:
@@ -203,6 +242,8 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
         once = f"{day}/{verdict.program}"
         match verdict.action:
             case "block" | "ask":
+                if _in_grace(at, judged, verdict, ladder):
+                    continue
                 ran_out = verdict.left == 0 and (verdict.program in stopping or f"{once}/open" in told)
                 if ran_out:
                     since = stopping.setdefault(verdict.program, at.boot)
@@ -250,6 +291,13 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     if kept == ladder.told and tuple(stopping.items()) == ladder.stopping:
         return effects, ladder
     return effects, replace(ladder, told=kept, stopping=tuple(stopping.items()))
+
+
+def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: Ladder) -> bool:
+    """Whether this program is blocked only because the minutes ran out a moment ago."""
+    if judged.used_up is None or verdict.rule != judged.used_up.rule or ladder.learning_from is None:
+        return False
+    return at.boot - ladder.learning_from < at.moment.plan.grace
 
 
 def _program_notices(

@@ -75,6 +75,8 @@ class Ladder(Struct, frozen=True, kw_only=True):
     """Sessions were frozen at time-up and must be thawed when there is time again."""
     told: tuple[str, ...] = ()
     """Things told once: ``pid/start`` of a process, ``day/program`` of a program, thresholds of a program."""
+    learning_from: int | None = None
+    """Boot milliseconds when the minutes ran out while learning goes on: what counts gets the grace to save."""
     stopping: tuple[tuple[str, int], ...] = ()
     """Programs whose minutes ran out, and since when (boot ms)."""
 

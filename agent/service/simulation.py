@@ -134,18 +134,26 @@ class Simulation:
         return max(SECOND, found)
 
     async def _tick(self) -> None:
+        await self._observed()
+        gone = False
+        for name, session in list(self._sessions.items()):
+            found = self._host.sessions.get(session)
+            if found is not None and found.locked_hint:
+                # The screen locked: the child gets up.
+                self._host.logout(session)
+                found = None
+            if found is None:
+                del self._sessions[name]
+                gone = True
+        if gone:
+            # As on a real PC, where the end of a session wakes the loop: what was seen last must not hold on.
+            await self._observed()
+
+    async def _observed(self) -> None:
         step = await self._loop.tick()
         for charge in step.charges:
             if charge.kind in ("total", "extra", "free"):
                 self.totals[charge.child][charge.kind] += charge.millis
-        for name, session in list(self._sessions.items()):
-            found = self._host.sessions.get(session)
-            if found is None:
-                del self._sessions[name]
-            elif found.locked_hint:
-                # The screen locked: the child gets up.
-                self._host.logout(session)
-                del self._sessions[name]
 
     # ---- people --------------------------------------------------------------------------------------------------
 

@@ -379,3 +379,46 @@ def test_local_time_is_the_policys() -> None:
         local(wall_of(MONDAY, 17 * 60 + 30, ZoneInfo("Asia/Tokyo")), ZoneInfo("Asia/Tokyo")).strftime("%H:%M")
         == "17:30"
     )
+
+
+def test_when_minutes_run_out_learning_goes_on_and_the_rest_gets_time_to_save() -> None:
+    compiled = rules()
+    policy = compiled.policy
+    base = policy.family.children[0].limits
+    from agent.model.policy import ProgramRule
+    from agent.model.verdict import StopProgram
+
+    limits = replace(base, learning_after=True, programs=[ProgramRule(group="school", counts=False)])
+    child = replace(policy.family.children[0], limits=limits)
+    world = World(compile_policy(replace(policy, family=replace(policy.family, children=[child]))))
+    world.host.login("mia")
+    game = ProgramId(name="supertux2", path="/usr/games/supertux2", package="deb:supertux", **FIRM)
+    school = ProgramId(name="gcompris-qt", path="/usr/games/gcompris-qt", package="deb:gcompris-qt", **FIRM)
+    playing = world.host.start("mia", game)
+    learning = world.host.start("mia", school)
+    assert playing is not None
+    assert learning is not None
+    world.tick()
+    stopped_at, told_at = None, None
+    for second in range(3700):
+        world.pass_time(SECOND)
+        if told_at is None and any(isinstance(e, Notify) and e.kind == "grace" for e in world.effects):
+            told_at = second
+        if stopped_at is None and any(isinstance(e, StopProgram) for e in world.effects):
+            stopped_at = second
+    assert told_at is not None
+    assert stopped_at is not None
+    assert 3598 <= told_at <= 3601
+    assert 58 <= stopped_at - told_at <= 62
+    assert {e.pid for e in world.effects if isinstance(e, StopProgram)} == {playing.pid}
+    assert not any(isinstance(e, EndSession) for e in world.effects)
+    verdict = world.engine.children["mia"].decision
+    assert verdict is not None
+    assert verdict.verdict.remaining == 0
+    assert verdict.verdict.binding is not None
+    assert verdict.verdict.binding.kind == "day"
+    charged = world.charged["total"]
+    world.host.quit(playing.pid)
+    world.tick()
+    world.pass_time(10 * MINUTE)
+    assert world.charged["total"] == charged, "learning does not count"

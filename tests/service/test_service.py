@@ -128,9 +128,9 @@ def test_a_day_with_it(home: Household) -> None:
     until(lambda: "Dinner." not in sentence())
     for body in (GetAgreement(), GetRecorded(), GetDoctor(), GetWeek(), GetWeek(form="html"), GetWeek(form="text")):
         assert home.client.call(body)
-    report = verify_file(home.folder / "state" / "audit.jsonl")
+    report = verify_file(home.folder / "state" / "audit.log")
     assert report.ok
-    text = (home.folder / "state" / "audit.jsonl").read_text()
+    text = (home.folder / "state" / "audit.log").read_text()
     for action in ("founded", "wrong-pin", "give-program", "give-lock", "release"):
         assert action in text
 

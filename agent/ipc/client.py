@@ -15,7 +15,20 @@ from agent import errors
 from agent.errors import ConnectionFailed, FairtimeError, HostError, ProtocolError
 from agent.ipc import frames
 from agent.ipc.peer import peer_of
-from agent.ipc.protocol import TIMEOUT, Body, Call, Event, Failure, Hello, Message, Result, Status, Subscribe, Via
+from agent.ipc.protocol import (
+    TIMEOUT,
+    Body,
+    Call,
+    Event,
+    Failure,
+    Hello,
+    Message,
+    Reply,
+    Result,
+    Status,
+    Subscribe,
+    Via,
+)
 from agent.model.verdict import Notify
 
 SOCKET = "/run/fairtime/fairtime.sock"
@@ -159,6 +172,8 @@ class Client:
                         if connected is not True:
                             connected, tries = True, 0
                             on_connection(True)
+                        if isinstance(message, Reply) and isinstance(message.result, Status):
+                            on_status(message.result)  # the state at the beginning: what follows are changes
                         if isinstance(message, Event):
                             if message.status is not None:
                                 on_status(message.status)
@@ -180,8 +195,13 @@ def _send(sock: socket.socket, frame: bytes) -> None:
 
 
 def _receive(sock: socket.socket) -> Message:
-    size = frames.length(_exactly(sock, frames.HEADER.size))
-    return frames.message_of(_exactly(sock, size))
+    """The next message, put together from its frames."""
+    body, goes_on = bytearray(), True
+    while goes_on:
+        size, goes_on = frames.length(_exactly(sock, frames.HEADER.size))
+        frames.longer(len(body), size)
+        body += _exactly(sock, size)
+    return frames.message_of(bytes(body))
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:

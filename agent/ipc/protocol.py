@@ -3,6 +3,9 @@
 A frame is a 4-byte big-endian length and that many bytes of JSON, at most ``MAX_FRAME``.  The client sends ``Call`` and
 gets exactly one ``Reply`` or ``Failure`` with the same ``id``; after ``Subscribe`` it also gets ``Event`` frames.  Every
 request is a struct of its own with a tag: the decoder refuses anything else, unknown fields included.
+
+A call is one frame.  What the service says may be longer (the page of a week): then the highest bit of a frame's length
+says that the message goes on in the next one, up to ``MAX_MESSAGE`` in all (``ipc.frames``).
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from agent.model.verdict import Notify, Verdict
 
 VERSION = 1
 MAX_FRAME = 64 * 1024
+"""Bytes of JSON in one frame."""
+MAX_MESSAGE = 4 * 1024 * 1024
+"""Bytes of JSON in one message of the service."""
 MAX_CONNECTIONS = 32
 TIMEOUT = 10.0
 """Seconds for a whole frame to arrive or leave."""

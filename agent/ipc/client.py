@@ -10,10 +10,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from agent import errors
 from agent.errors import ConnectionFailed, FairtimeError, HostError, ProtocolError
-from agent.ipc import frames
+from agent.ipc import frames, place
 from agent.ipc.peer import peer_of
 from agent.ipc.protocol import (
     TIMEOUT,
@@ -117,6 +118,7 @@ class Client:
             raise HostError(
                 "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
             )
+        place.check(Path(self._path))
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(TIMEOUT)
         try:

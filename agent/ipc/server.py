@@ -1,8 +1,9 @@
 """The service's ear: a Unix socket, many callers, each known by the operating system, none able to hold up the others.
 
-Limits: ``MAX_CONNECTIONS`` in all, ``PER_ACCOUNT`` for one account (so that a child cannot take every place), calls
-answered one after the other, ``RATE`` a second after a burst, a whole frame within ``TIMEOUT``, and a subscriber that does
-not read is let go.
+Limits: ``MAX_CONNECTIONS`` in all, ``PER_ACCOUNT`` for one account (so that a child cannot take every place), ``STRANGERS``
+for everybody that the policy does not name (a child may own thousands of unnamed uids, subuid(5)).  Calls of a connection
+are answered one after the other, those of an account at ``RATE`` a second after a burst; a whole frame must arrive within
+``TIMEOUT``, and what is sent must be taken within it.  A subscriber that is slow gets the newest state only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from agent.core.authorize import Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
-from agent.ipc import frames
+from agent.ipc import frames, place
 from agent.ipc.peer import Peer, own_uid, peer_of
 from agent.ipc.protocol import (
     MAX_CONNECTIONS,
@@ -41,11 +40,27 @@ log = logging.getLogger(__name__)
 PER_ACCOUNT = 8
 RESERVED = 8
 """Places that only guardians and administrators may take."""
+STRANGERS = 4
 BURST = 40
 RATE = 10.0
-"""Calls a second that one connection may make for long."""
+"""Calls a second that one account may make for long, on all its connections together."""
 BACKLOG = 512 * 1024
 """Bytes that may wait for a reader before it is let go."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast somebody calls: a bucket that fills with ``RATE`` tokens a second."""
+
+    tokens: float = BURST
+    asked: float = field(default_factory=time.monotonic)
+
+    def take(self) -> float:
+        """Take a token; seconds to wait until it is there."""
+        now = time.monotonic()
+        self.tokens = min(float(BURST), self.tokens + (now - self.asked) * RATE) - 1
+        self.asked = now
+        return max(0.0, -self.tokens / RATE)
 
 
 @dataclass(eq=False, slots=True)
@@ -60,8 +75,10 @@ class Connection:
     subscribed: bool = False
     proven_until: int = 0
     """Boot milliseconds until which the guardian's rights are open on this connection."""
-    tokens: float = BURST
-    asked: float = field(default_factory=time.monotonic)
+    pace: Pace = field(default_factory=Pace)
+    newest: bytes | None = None
+    """The newest state, while an older one has not been taken yet."""
+    catching_up: asyncio.Task[None] | None = None
 
     def send(self, frame: bytes) -> None:
         """Queue a frame; a caller that does not read is let go."""
@@ -69,8 +86,45 @@ class Connection:
             return
         self.writer.write(frame)
         if self.writer.transport.get_write_buffer_size() > BACKLOG:
-            log.warning("%s does not read; letting it go", self.peer.account)
-            self.writer.transport.abort()
+            self.drop()
+
+    def offer(self, frame: bytes, *, state: bool) -> None:
+        """Send a pushed frame; a state waits, and a newer one takes its place, while the caller is slow."""
+        if state and self.waiting:
+            self.newest = frame
+        else:
+            self.send(frame)
+        if self.waiting and self.catching_up is None and not self.writer.is_closing():
+            self.catching_up = asyncio.create_task(self._catch_up(), name="fairtime-catch-up")
+
+    @property
+    def waiting(self) -> bool:
+        """Something that was sent has not been taken yet."""
+        return self.writer.transport.get_write_buffer_size() > 0
+
+    async def taken(self) -> None:
+        """Return when everything sent was taken by the system; ``TimeoutError`` after ``TIMEOUT`` without that."""
+        async with asyncio.timeout(TIMEOUT):
+            await self.writer.drain()
+
+    def drop(self) -> None:
+        """Let go of a caller that does not read."""
+        log.info("%s does not read; letting it go", self.peer.account)
+        self.writer.transport.abort()
+
+    async def _catch_up(self) -> None:
+        try:
+            while self.waiting:
+                await self.taken()
+                frame, self.newest = self.newest, None
+                if frame is not None:
+                    self.send(frame)
+        except TimeoutError:
+            self.drop()
+        except ConnectionError:
+            return  # it has hung up
+        finally:
+            self.catching_up = None
 
 
 Answerer = Callable[[Connection, Body], Awaitable[Result]]
@@ -89,6 +143,8 @@ class Server:
         self._mode = mode
         self._server: asyncio.Server | None = None
         self._own = own_uid()
+        self._inode = 0
+        self._paces: dict[int, Pace] = {}
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,11 +155,10 @@ class Server:
                 "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
             )
         try:
-            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            if self._path.exists():
-                self._take_over()
+            place.clear(self._path)
             self._server = await asyncio.start_unix_server(self._accept, path=self._path, backlog=16)
             self._path.chmod(self._mode)
+            self._inode = self._path.lstat().st_ino
         except OSError as error:
             raise StoreError(
                 f"The service's socket cannot be made: {error.strerror or error}",
@@ -122,7 +177,8 @@ class Server:
             await self._server.wait_closed()
             self._server = None
             with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
+                if self._path.lstat().st_ino == self._inode:  # not one that somebody made since
+                    self._path.unlink()
 
     @property
     def subscribers(self) -> Iterable[Connection]:
@@ -130,37 +186,39 @@ class Server:
         return tuple(c for c in self._connections if c.subscribed)
 
     def push(self, event_for: Callable[[Connection], Event | None]) -> None:
-        """Send each subscriber its event."""
-        for connection in self.subscribers:
-            event = event_for(connection)
-            if event is not None:
-                connection.send(frames.pack(event))
+        """Send each subscriber its event, by who it is now: a new policy may have made it somebody else.
 
-    def _take_over(self) -> None:
-        """Remove a socket that nobody listens on; refuse one that somebody does."""
-        if sys.platform == "win32":
-            raise HostError(
-                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
-            )
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1)
+        Never raises for what an event holds: the tick calls this.
+        """
+        for connection in self.subscribers:
+            connection.who = self._who(connection.peer)
+            event = event_for(connection) if connection.who.role != "nobody" else None
+            if event is None:
+                continue
             try:
-                probe.connect(os.fspath(self._path))
-            except (ConnectionRefusedError, FileNotFoundError):
-                self._path.unlink(missing_ok=True)
-                return
-        raise StoreError("Another service answers there already", "Stop it first.", where=str(self._path))
+                frame = frames.pack(event)
+            except ProtocolError as error:
+                log.error("an event for %s was not sent: %s", connection.peer.account, error.title)
+                continue
+            connection.offer(frame, state=event.notice is None)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        # ``drain`` then waits until the system has taken everything, not only until less than 64 KiB are left.
+        writer.transport.set_write_buffer_limits(high=0)
         try:
             await self._serve(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
+        except HostError as error:
+            log.error("a caller is not known: %s", error.title)
         finally:
             self._tasks.discard(task)
+            # Not ``close`` alone: with bytes that nobody takes it would keep the descriptor for good.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -172,20 +230,28 @@ class Server:
         if full:
             connection.send(frames.pack(Failure(id=0, code="refused", title=full, advice="Close other windows.")))
             return
+        connection.pace = self._pace_of(connection)
         self._connections.add(connection)
         try:
             while (body := await self._next(reader, connection)) is not None:
                 await self._handle(connection, body)
-                async with asyncio.timeout(TIMEOUT):
-                    await writer.drain()
+                await connection.taken()
         except TimeoutError:
-            log.info("%s does not read its answers; letting it go", peer.account)
-            writer.transport.abort()
+            connection.drop()
         except ProtocolError as error:
             log.info("%s broke the protocol: %s", peer.account, error.title)
             connection.send(frames.pack(Failure(id=0, code=error.code, title=error.title, advice=error.advice)))
         finally:
             self._connections.discard(connection)
+            if connection.catching_up is not None:
+                connection.catching_up.cancel()
+
+    def _pace_of(self, connection: Connection) -> Pace:
+        """One pace for all connections of an account, or calling again on a new one would begin a new burst."""
+        if connection.peer.uid == self._own:
+            return connection.pace
+        uid = -1 if connection.who.role == "nobody" else connection.peer.uid
+        return self._paces.setdefault(uid, connection.pace)
 
     async def _next(self, reader: asyncio.StreamReader, connection: Connection) -> bytes | None:
         if connection.greeted:
@@ -197,6 +263,9 @@ class Server:
     def _full(self, new: Connection) -> str:
         if sum(c.peer.uid == new.peer.uid for c in self._connections) >= PER_ACCOUNT and new.peer.uid != self._own:
             return "This account has too many connections"
+        strangers = sum(c.who.role == "nobody" for c in self._connections)
+        if new.who.role == "nobody" and strangers >= STRANGERS:
+            return "The service has too many connections"
         adult = new.who.role in ("guardian", "administrator")
         if len(self._connections) >= MAX_CONNECTIONS - (0 if adult else RESERVED):
             return "The service has too many connections"
@@ -204,7 +273,8 @@ class Server:
 
     async def _handle(self, connection: Connection, body: bytes) -> None:
         call = frames.call_of(body)
-        await self._pace(connection)
+        # A flood is slowed down, not answered faster: the caller waits, nobody else does.
+        await asyncio.sleep(connection.pace.take())
         try:
             result = await self._ruled(connection, call.body)
             frame = frames.pack(Reply(id=call.id, result=result))
@@ -245,12 +315,3 @@ class Server:
         connection.greeted = True
         connection.via = hello.via
         return Welcome(version=VERSION, role=connection.who.role, child=connection.who.child)
-
-    async def _pace(self, connection: Connection) -> None:
-        """A flood is slowed down, not answered faster: the caller waits, nobody else does."""
-        now = time.monotonic()
-        connection.tokens = min(float(BURST), connection.tokens + (now - connection.asked) * RATE)
-        connection.asked = now
-        connection.tokens -= 1
-        if connection.tokens < 0:
-            await asyncio.sleep(-connection.tokens / RATE)

@@ -7,20 +7,16 @@ translation, so that a translator may move them.  ``assets/words/build.py`` extr
 from __future__ import annotations
 
 import gettext
-import sys
 from pathlib import Path
+
+from agent.resources import folder
 
 DOMAIN = "fairtime"
 
 
 def assets() -> Path:
-    """The folder of icons and words: beside the frozen program, inside the package, or in the checkout."""
-    frozen = getattr(sys, "_MEIPASS", "")
-    package = Path(__file__).resolve().parent.parent
-    for folder in (Path(frozen) / "assets" if frozen else None, package / "assets", package.parent / "assets"):
-        if folder is not None and folder.is_dir():
-            return folder
-    return package / "assets"
+    """The folder of icons and words."""
+    return folder("assets")
 
 
 class Words:

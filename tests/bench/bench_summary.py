@@ -1,0 +1,64 @@
+"""The weekly summary of five children from a ledger of 52 weeks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from agent.core.family import build_policy, parse
+from agent.core.rules import compile_policy
+from agent.model.policy import Child
+from agent.model.usage import Charge
+from agent.resources import folder, load_catalogue, load_presets
+from agent.service.store import Store
+from agent.summary import html
+from agent.summary.facts import gather
+from agent.summary.weekly import weekly
+
+TODAY = dt.date(2026, 11, 22)
+
+
+def rows() -> list[dict[str, Any]]:
+    """One row."""
+    text = (folder("policies") / "examples" / "family.toml").read_text(encoding="utf-8")
+    policy = build_policy(
+        parse(text), load_catalogue(), load_presets(), policy_id="b", version=1, issued="2026-01-01T00:00:00Z"
+    )
+    limits = policy.family.children[0].limits
+    children = [Child(name=f"c{n}", accounts=[f"c{n}"], preset="teen", limits=limits) for n in range(5)]
+    rules = compile_policy(replace(policy, family=replace(policy.family, children=children)))
+    with tempfile.TemporaryDirectory() as place:
+        store = Store.open(Path(place) / "state", machine_id="bench")
+        for back in range(364):
+            day = (TODAY - dt.timedelta(days=back)).isoformat()
+            store.record(
+                [
+                    Charge(child=child.name, day=day, hour=hour, kind=kind, key=key, millis=600_000)
+                    for child in children
+                    for hour in (15, 16, 17, 18)
+                    for kind, key in (("total", ""), ("program", "firefox"), ("program", "krita"), ("group", "school"))
+                ],
+                {},
+            )
+        before = time.perf_counter()
+        page = html.render(weekly(gather(store, rules, TODAY, TODAY)))
+        value = round(time.perf_counter() - before, 3)
+        store.close()
+    assert "c4" in page
+    return [
+        {
+            "name": "weekly summary, 5 children, 52 weeks of data",
+            "value": value,
+            "unit": "s",
+            "bar": 1.0,
+            "holds": value <= 1.0,
+            "peer": "",
+            "peer_value": None,
+            "ratio": None,
+        }
+    ]

@@ -237,6 +237,8 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     day = at.moment.day.isoformat()
     running: set[str] = set()
     for process, verdict in judged.verdicts:
+        if verdict.action == "allow" and verdict.left is None and not stopping:
+            continue  # nearly every program at nearly every tick
         running.add(verdict.program)
         key = f"{process.pid}/{process.started}"
         once = f"{day}/{verdict.program}"
@@ -286,8 +288,10 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     for program in [p for p in stopping if p not in running]:
         del stopping[program]
         told.discard(f"{day}/{program}/open")
-    alive = {f"{p.pid}/{p.started}" for p in at.processes}
-    kept = tuple(sorted(t for t in told if t.startswith(day) or t in alive))
+    if told:
+        alive = {f"{p.pid}/{p.started}" for p in at.processes}
+        told = {t for t in told if t.startswith(day) or t in alive}
+    kept = tuple(sorted(told))
     if kept == ladder.told and tuple(stopping.items()) == ladder.stopping:
         return effects, ladder
     return effects, replace(ladder, told=kept, stopping=tuple(stopping.items()))

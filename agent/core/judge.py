@@ -47,20 +47,20 @@ def judge(matcher: Matcher, now: Moment, processes: Sequence[Process], usage: Us
     permits = tuple(g for g in grants if g.kind == "program" and (g.until is None or g.until > now.wall))
     fresh: dict[ProgramId, ProgramVerdict | None] = {}
     verdicts: list[tuple[Process, ProgramVerdict]] = []
+    for process in processes:
+        identity = process.program
+        try:
+            verdict = fresh[identity]
+        except KeyError:
+            match = matcher.match(identity)
+            verdict = fresh[identity] = _verdict(matcher, match, identity, now, usage, permits) if match.key else None
+        if verdict is not None:
+            verdicts.append((process, verdict))
     keys: set[str] = set()
     groups: set[str] = set()
     counted = exempt = False
-    for process in processes:
-        identity = process.program
-        if identity in fresh:
-            verdict = fresh[identity]
-        else:
-            match = matcher.match(identity)
-            verdict = fresh[identity] = _verdict(matcher, match, identity, now, usage, permits) if match.key else None
-        if verdict is None:
-            continue
-        verdicts.append((process, verdict))
-        if verdict.action in ("block", "ask"):
+    for verdict in fresh.values():
+        if verdict is None or verdict.action in ("block", "ask"):
             continue
         keys.add(verdict.program)
         groups.update(verdict.groups)

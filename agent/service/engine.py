@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +27,7 @@ from agent.core.usage import Seen, added, fold, new_day, rested
 from agent.model.grant import Grant
 from agent.model.program import Process
 from agent.model.record import LedgerEvent
-from agent.model.snapshot import Snapshot
+from agent.model.snapshot import Session, Snapshot
 from agent.model.usage import Charge, Folding, Usage
 from agent.model.verdict import Effect, Ladder, Notify, ProgramVerdict
 
@@ -147,8 +148,12 @@ class Engine:
         if before is not None and keeper is not None:
             self._fold(before, now, keeper.wall, snapshot, out)
         self.last = now
+        sessions, processes = _by_account(snapshot.sessions), _by_account(snapshot.processes)
         for name, child in self.children.items():
-            self._decide(name, child, now, snapshot, out)
+            accounts = child.rules.child.accounts
+            here = tuple(s for account in accounts for s in sessions.get(account, ()))
+            runs = tuple(p for account in accounts for p in processes.get(account, ()))
+            self._decide(name, child, now, here, runs, out)
         if clock_event is not None:
             day = next(iter(self.children.values())).moment
             out.events.append(
@@ -202,13 +207,20 @@ class Engine:
         text = f"{duration_words(gap)} unobserved, {what}."
         return LedgerEvent(at=self.keeper.wall, day=day, child=name, kind="unobserved", subject=str(gap), text=text)
 
-    def _decide(self, name: str, child: Child, now: Instant, snapshot: Snapshot, out: Step) -> None:
+    def _decide(
+        self,
+        name: str,
+        child: Child,
+        now: Instant,
+        sessions: tuple[Session, ...],
+        processes: tuple[Process, ...],
+        out: Step,
+    ) -> None:
         at = moment(child.rules, out.wall, child.moment)
         if child.moment is not None and at.day != child.moment.day:
             out.new_day = True
             child.usage = new_day(child.usage, at.day.isoformat())
         child.moment = at
-        accounts = set(child.rules.child.accounts)
         decision = decide(
             Situation(
                 rules=child.rules,
@@ -216,8 +228,8 @@ class Engine:
                 moment=at,
                 boot=now.boot,
                 boot_id=now.boot_id,
-                sessions=tuple(s for s in snapshot.sessions if s.account in accounts),
-                processes=tuple(p for p in snapshot.processes if p.account in accounts),
+                sessions=sessions,
+                processes=processes,
                 usage=child.usage,
                 grants=self.grants_of(name),
                 folding=child.folding,
@@ -286,6 +298,16 @@ class Engine:
             day = moment(rules, wall).day.isoformat()
             found = self.children[name] = Child(rules, self.usage_of(name, day))
         return found
+
+
+_Owned = TypeVar("_Owned", Session, Process)
+
+
+def _by_account(found: Iterable[_Owned]) -> dict[str, list[_Owned]]:
+    by: dict[str, list[_Owned]] = {}
+    for one in found:
+        by.setdefault(one.account, []).append(one)
+    return by
 
 
 def notices(effects: Iterable[Effect]) -> list[Notify]:

@@ -29,7 +29,7 @@ def render(week: Week) -> str:
 
 def words(seconds: int) -> str:
     """``1 h 05 min``."""
-    return duration_words(seconds * SECOND)
+    return duration_words(seconds * SECOND) if seconds else "0 min"
 
 
 def _child(child: ChildWeek) -> Iterable[str]:

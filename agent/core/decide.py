@@ -237,8 +237,10 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     day = at.moment.day.isoformat()
     running: set[str] = set()
     for process, verdict in judged.verdicts:
-        if verdict.action == "allow" and verdict.left is None and not stopping:
-            continue  # nearly every program at nearly every tick
+        if verdict.action == "allow":
+            # Nearly every process at nearly every tick: nothing to do, or done for the program's first process.
+            if (verdict.left is None and not stopping) or verdict.program in running:
+                continue
         running.add(verdict.program)
         key = f"{process.pid}/{process.started}"
         once = f"{day}/{verdict.program}"
@@ -307,8 +309,11 @@ def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: La
 def _program_notices(
     at: Situation, program: str, title: str, left: Millis, rule: str, once: str, told: set[str]
 ) -> list[Effect]:
-    due = [t for t in at.moment.plan.notices if left <= t and f"{once}/{t}" not in told]
-    for threshold in at.moment.plan.notices:
+    thresholds = at.moment.plan.notices
+    if thresholds and left > thresholds[0] and f"{once}/{thresholds[-1]}" not in told:
+        return []
+    due = [t for t in thresholds if left <= t and f"{once}/{t}" not in told]
+    for threshold in thresholds:
         if left > threshold:
             told.discard(f"{once}/{threshold}")
     if not due:

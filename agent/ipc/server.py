@@ -23,6 +23,7 @@ from agent.ipc import frames, place
 from agent.ipc.peer import Peer, own_uid, peer_of
 from agent.ipc.protocol import (
     MAX_CONNECTIONS,
+    MAX_MESSAGE,
     TIMEOUT,
     VERSION,
     Body,
@@ -44,8 +45,8 @@ STRANGERS = 4
 BURST = 40
 RATE = 10.0
 """Calls a second that one account may make for long, on all its connections together."""
-BACKLOG = 512 * 1024
-"""Bytes that may wait for a reader before it is let go."""
+BACKLOG = MAX_MESSAGE + 512 * 1024
+"""Bytes that may wait for a reader before it is let go: one answer, and notices meanwhile."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ The client makes sure that it speaks to the service: the socket's owner must be 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 import threading
@@ -65,18 +66,16 @@ class Client:
         self._watching: socket.socket | None = None
 
     def call(self, body: Body) -> Result:
-        """The answer to one call.  Raises the error that the service names, or ``ConnectionFailed``."""
+        """The answer to one call.  Raises the error that the service names, or ``ConnectionFailed``.
+
+        A call is sent once: whether one whose answer is missing was carried out, nobody here can know.
+        """
         with self._lock:
-            fresh = self._socket is None
+            if self._socket is not None and _over(self._socket):
+                self._drop()  # the service was started again meanwhile
             try:
                 return self._ask(body)
-            except ConnectionFailed:
-                self._drop()
-                if fresh or self._closed.is_set():
-                    raise
-                # The service was started again meanwhile: once more, on a new connection.
-                return self._ask(body)
-            except ProtocolError:
+            except (ConnectionFailed, ProtocolError):
                 self._drop()
                 raise
 
@@ -189,6 +188,12 @@ class Client:
             tries += 1
 
 
+def _over(sock: socket.socket) -> bool:
+    """The other side has hung up, or has said what nobody asked for: between two calls there is nothing to read."""
+    readable, _, _ = select.select([sock], [], [], 0)
+    return bool(readable)
+
+
 def _send(sock: socket.socket, frame: bytes) -> None:
     try:
         sock.sendall(frame)
@@ -211,6 +216,10 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
     while len(parts) < size:
         try:
             part = sock.recv(size - len(parts))
+        except TimeoutError as error:
+            raise ConnectionFailed(
+                "Fairtime's service did not answer in time", "Look whether it was done before you try again."
+            ) from error
         except OSError as error:
             raise _lost() from error
         if not part:

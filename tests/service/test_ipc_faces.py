@@ -22,6 +22,7 @@ from agent.ipc.protocol import (
     ChildState,
     Event,
     GetStatus,
+    Give,
     Hello,
     ProgramUse,
     Result,
@@ -179,16 +180,18 @@ async def test_a_caller_that_takes_no_answers_and_then_talks_junk_leaves_nothing
 ) -> None:
     """Its descriptor would stay open for good: closing waits for bytes that nobody takes."""
     monkeypatch.setattr(module, "TIMEOUT", 0.3)
-    ear.now = status("x" * 1_000_000)
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(10):
-        one = Raw(ear.path, GetStatus())
+    for bodies in ((GetStatus(),), (Subscribe(),)) * 4:
+        ear.now = status("x" * (1_000_000 if bodies == (GetStatus(),) else 1))
+        one = Raw(ear.path, *bodies)
+        await until(lambda: any(c.greeted for c in ear.server._connections))
+        await asyncio.sleep(0.05)
+        ear.server.push(lambda _: Event(notice=Notify(child="mia", kind="state", title="", text="x" * 1_000_000)))
         one.socket.sendall(b"\xff" * 100)
-        await asyncio.sleep(0)
-        held = one.socket  # kept open, and never read
+        # The other end is kept open, and never read.
         await until(lambda: not ear.server._connections and not ear.server._tasks)
-        held.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        one.socket.close()
 
 
 async def test_strangers_share_few_places_and_leave_the_familys_free(ear: Ear) -> None:
@@ -212,6 +215,47 @@ async def test_calling_again_on_new_connections_begins_no_new_burst(ear: Ear) ->
     assert len(ear.asked) <= BURST + 2 * RATE
     for one in floods:
         one.socket.close()
+
+
+async def test_a_call_whose_answer_is_lost_is_not_made_again(ear: Ear, client: Client) -> None:
+    """Thirty minutes more must not become sixty because the service was started again."""
+    give = Give(child="mia", kind="time", seconds=1800)
+    ear.who = lambda: Who("root", "administrator")
+
+    def rights(connection: Connection) -> None:
+        connection.proven_until = 1
+
+    def vanish(connection: Connection) -> None:
+        connection.writer.transport.abort()
+
+    ear.before_answer = rights
+    await asyncio.to_thread(client.call, GetStatus())
+    ear.before_answer = vanish
+    with pytest.raises(ConnectionFailed, match="lost"):
+        await asyncio.to_thread(client.call, give)
+    assert ear.asked.count(give) == 1
+    ear.before_answer = lambda _: None
+    assert await asyncio.to_thread(client.call, GetStatus()) == ear.now
+
+
+async def test_a_service_that_was_started_again_is_called_anew(ear: Ear, client: Client) -> None:
+    await asyncio.to_thread(client.call, GetStatus())
+    await ear.server.close()
+    again = Ear(ear.path)
+    await again.server.start()
+    assert await asyncio.to_thread(client.call, GetStatus()) == again.now
+    await again.server.close()
+
+
+async def test_an_answer_that_does_not_come_is_named(ear: Ear, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent.ipc import client as faces
+
+    monkeypatch.setattr(faces, "ANSWER_WITHIN", 0.3)
+    ear.before_answer = lambda _: time.sleep(0.8)
+    with pytest.raises(ConnectionFailed, match="in time"):
+        await asyncio.to_thread(client.call, GetStatus())
+    ear.before_answer = lambda _: None
+    assert await asyncio.to_thread(client.call, GetStatus()) == ear.now
 
 
 # ---- who one is now --------------------------------------------------------------------------------------------------

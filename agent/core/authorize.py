@@ -1,8 +1,10 @@
 """The privilege model on one page: who may ask the service for what.
 
-A *child* (a child's account) sees and asks for itself.  A *guardian* (a guardian's account) and an *administrator* (root)
-read everything.  Whoever proves the PIN has the guardian's rights on that connection for two minutes, also in a child's
-session: that is how a guardian adds time on the spot.  Everybody else is told who they are not.
+A *child* (a child's account) sees and asks for itself, and never sees another child's page.  A *guardian* (a guardian's
+account) and an *administrator* (root) read everything.  Whoever proves the PIN may act as a guardian on that connection for
+two minutes, also in a child's session: that is how a guardian adds time on the spot.  There the child's own programs may
+listen, so the PIN itself is changed elsewhere.  An administrator needs no PIN to set a new one: root could anyway, the audit
+tells, and so no forgotten PIN locks a family out.  Everybody else is told who they are not.
 """
 
 from __future__ import annotations
@@ -39,29 +41,31 @@ ALL: frozenset[Role] = frozenset({"child", "guardian", "administrator", "nobody"
 KNOWN: frozenset[Role] = frozenset({"child", "guardian", "administrator"})
 ADULT: frozenset[Role] = frozenset({"guardian", "administrator"})
 CHILD: frozenset[Role] = frozenset({"child"})
+GUARDIAN: frozenset[Role] = frozenset({"guardian"})
+NONE: frozenset[Role] = frozenset()
 
-TABLE: Mapping[str, tuple[frozenset[Role], bool]] = {
-    # tag of the call: (roles that may make it, whether it needs the PIN)
-    "hello": (ALL, False),
-    "status": (KNOWN, False),
-    "week": (KNOWN, False),
-    "agreement": (KNOWN, False),
-    "recorded": (KNOWN, False),
-    "why": (KNOWN, False),
-    "doctor": (KNOWN, False),
-    "requests": (KNOWN, False),
-    "subscribe": (KNOWN, False),
-    "audit": (ADULT, False),
-    "ask": (CHILD, False),
-    "goal": (CHILD, False),
-    "prove": (KNOWN, False),
-    "give": (KNOWN, True),
-    "release": (KNOWN, True),
-    "answer": (KNOWN, True),
-    "set-pin": (KNOWN, True),
-    "accept-clock": (KNOWN, True),
-    "delete-history": (ADULT, True),
-    "install": (ADULT, False),  # the signatures are its authority
+TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
+    # tag of the call: (roles that may make it, those of them that need the PIN)
+    "hello": (ALL, NONE),
+    "status": (KNOWN, NONE),
+    "week": (KNOWN, NONE),
+    "agreement": (KNOWN, NONE),
+    "recorded": (KNOWN, NONE),
+    "why": (KNOWN, NONE),
+    "doctor": (KNOWN, NONE),
+    "requests": (KNOWN, NONE),
+    "subscribe": (KNOWN, NONE),
+    "audit": (ADULT, NONE),
+    "ask": (CHILD, NONE),
+    "goal": (CHILD, NONE),
+    "prove": (KNOWN, NONE),
+    "give": (KNOWN, KNOWN),
+    "release": (KNOWN, KNOWN),
+    "answer": (KNOWN, KNOWN),
+    "set-pin": (ADULT, GUARDIAN),
+    "accept-clock": (KNOWN, KNOWN),
+    "delete-history": (ADULT, ADULT),
+    "install": (ADULT, NONE),  # the signatures are its authority
 }
 
 
@@ -81,12 +85,13 @@ def may(caller: Who, call: str, about: str | None, *, proven: bool) -> Ruling:
 
     ``proven``: the PIN was proved on this connection within ``RIGHTS_LAST``.
     """
-    roles, needs_pin = TABLE[call]
+    roles, with_pin = TABLE[call]
     if caller.role not in roles:
         return Ruling(False, *_REFUSED[caller.role])
-    if needs_pin and not proven:
-        return Ruling(False, "This needs a guardian's PIN", "Enter the PIN, then try again within two minutes.")
-    if caller.role == "child" and not proven and about not in (None, caller.child):
+    if caller.role in with_pin:
+        if not proven:
+            return Ruling(False, "This needs a guardian's PIN", "Enter the PIN, then try again within two minutes.")
+    elif caller.role == "child" and about not in (None, caller.child):
         return Ruling(False, "You can see your own page only", "Everybody here has a page of their own.")
     return Ruling(True)
 

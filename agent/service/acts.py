@@ -32,7 +32,7 @@ from agent.ipc.server import Connection
 from agent.model.grant import Grant
 from agent.model.verdict import Notify
 from agent.service.audit import Audit
-from agent.service.guardian import Guardian
+from agent.service.guardian import Guardian, WrongSecret
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.store import Store
@@ -87,9 +87,8 @@ class Acts:
         account = connection.peer.account
         try:
             await self.guardian.prove(account, body.pin, now, rescue=body.rescue)
-        except Refused:
-            if self.guardian.has_pin:
-                self._note(connection, "wrong-rescue-code" if body.rescue else "wrong-pin")
+        except WrongSecret:
+            self._note(connection, "wrong-rescue-code" if body.rescue else "wrong-pin")
             raise
         if body.rescue:
             self._note(connection, "rescue-code")

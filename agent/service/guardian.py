@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,11 +20,13 @@ import msgspec
 from msgspec import Struct
 
 from agent.clock import MINUTE, SECOND, Instant, Millis
-from agent.errors import Refused
+from agent.errors import Refused, StoreError
 from agent.model.usage import Charge
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
+
+log = logging.getLogger(__name__)
 
 SHORTEST_PIN = 4
 FREE_TRIES = 3
@@ -33,6 +37,13 @@ KEY = "guardian"
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXY"
 """29 characters, without what looks alike on paper: 0 O, 1 I L, 2 Z, U V."""
 _GROUPS, _GROUP = 5, 5
+
+
+class WrongSecret(Refused):
+    """A PIN or paper code that was checked and is not the one: worth a line in the audit.
+
+    Refusals without a check (still waiting, a slip in the code) are not: a child could fill the disk with them.
+    """
 
 
 class Memory(Protocol):
@@ -63,18 +74,23 @@ class Guardian:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        data = memory.state(KEY)
-        self._kept = msgspec.json.decode(data, type=Kept) if data else Kept()
+        self._damaged = False
+        self._kept = self._read(memory.state(KEY))
         self._one_at_a_time = asyncio.Lock()
 
     @property
     def has_pin(self) -> bool:
         """Whether setup has set one."""
-        return bool(self._kept.pin)
+        return bool(self._kept.pin) or self._damaged
 
     async def prove(self, account: str, secret: str, now: Instant, *, rescue: bool = False) -> None:
-        """Return when ``secret`` is right; ``Refused`` (with ``retry_after``, seconds) otherwise."""
-        given = _plain_code(secret) if rescue else secret
+        """Return when ``secret`` is right; ``WrongSecret``, or ``Refused`` without a check, otherwise.
+
+        ``retry_after`` (seconds) says when the next try is allowed.  One try is checked at a time: each takes 64 MiB.
+        """
+        if self._damaged:
+            raise StoreError("The PIN cannot be read", "An administrator sets a new one with “sudo fairtime pin”.")
+        given = _plain_code(secret) if rescue else _plain_pin(secret)
         # The paper code has a wait of its own, so that it opens when a child has used up the tries for the PIN.
         account = f"{account} (paper code)" if rescue else account
         async with self._one_at_a_time:
@@ -92,7 +108,7 @@ class Guardian:
         wait = self.wait(account, now)
         what = "rescue code" if rescue else "PIN"
         advice = f"Wait {wait // SECOND} seconds before the next try." if wait else "Try again."
-        raise Refused(f"This is not the {what}", advice, retry_after=wait // SECOND or None)
+        raise WrongSecret(f"This is not the {what}", advice, retry_after=wait // SECOND or None)
 
     def wait(self, account: str, now: Instant) -> Millis:
         """How long this account must wait before its next try; 0: not at all."""
@@ -105,6 +121,7 @@ class Guardian:
 
     async def set_pin(self, pin: str) -> None:
         """Set the PIN; ``Refused`` for one that anybody would guess."""
+        pin = _plain_pin(pin)
         weak = len(pin) < SHORTEST_PIN or len(set(pin)) == 1 or pin in "01234567890" or pin in "09876543210"
         if weak:
             raise Refused(
@@ -122,6 +139,15 @@ class Guardian:
         self._keep(msgspec.structs.replace(self._kept, rescue=hashed))
         return "-".join(code[at : at + _GROUP] for at in range(0, len(code), _GROUP))
 
+    def _read(self, data: bytes | None) -> Kept:
+        """Damage must not end the service: limits hold without a PIN, and an administrator sets a new one."""
+        try:
+            return msgspec.json.decode(data, type=Kept) if data else Kept()
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("the PIN's record is damaged: %s", error)  # its trace says no more
+            self._damaged = True
+            return Kept()
+
     def _enter(self, account: str, tries: Tries | None) -> None:
         known = {name: one for name, one in self._kept.tries.items() if name != account}
         if tries is not None:
@@ -133,6 +159,13 @@ class Guardian:
     def _keep(self, kept: Kept) -> None:
         self._memory.record((), {KEY: msgspec.json.encode(kept)})
         self._kept = kept
+        self._damaged = False
+
+
+def _plain_pin(text: str) -> str:
+    """A PIN as every keyboard types it: ``٤٧١١`` and ``４７１１`` are ``4711``, a composed letter is a decomposed one."""
+    plain = unicodedata.normalize("NFKC", text).strip()
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in plain)
 
 
 def _plain_code(text: str) -> str:

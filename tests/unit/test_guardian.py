@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from argon2 import extract_parameters
 
 from agent.clock import MINUTE, SECOND, FakeClock
-from agent.errors import Refused
+from agent.errors import Refused, StoreError
+from agent.ipc.protocol import Prove
 from agent.model.usage import Charge
 from agent.service import guardian as module
-from agent.service.guardian import FREE_TRIES, LONGEST, Guardian
+from agent.service.acts import Acts
+from agent.service.guardian import FREE_TRIES, KEY, LONGEST, Guardian, WrongSecret
 
 
 class Memory:
@@ -149,3 +155,94 @@ class TestWaits:
                 prove(one, "x", clock, f"account{number}")
             clock.advance(MINUTE)
         assert len(memory.states["guardian"]) < 20_000
+
+    @pytest.mark.parametrize("typed", ["4711", " 4711 ", "٤٧١١", "۴۷۱۱", "４７１１", "४७११"])
+    def test_a_pin_is_the_same_on_every_keyboard(self, typed: str) -> None:
+        one = Guardian(Memory())
+        asyncio.run(one.set_pin("4711"))
+        prove(one, typed, FakeClock())
+
+    @pytest.mark.parametrize("pin", ["١٢٣٤", "０００００", "    ", "12 "])
+    def test_an_easy_pin_is_easy_in_every_script(self, pin: str) -> None:
+        with pytest.raises(Refused):
+            asyncio.run(Guardian(Memory()).set_pin(pin))
+
+    @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"null", b'{"pin": 5}', b"[]"])
+    def test_a_damaged_record_opens_nothing_ends_nothing_and_can_be_mended(self, data: bytes) -> None:
+        memory, clock = Memory(), FakeClock()
+        memory.states[KEY] = data
+        one = Guardian(memory)
+        with pytest.raises((Refused, StoreError)) as caught:
+            prove(one, "4711", clock)
+        assert caught.value.advice
+        asyncio.run(one.set_pin("4711"))
+        prove(one, "4711", clock)
+        prove(Guardian(memory), "4711", clock)
+
+    def test_a_full_disk_makes_no_try_free(self) -> None:
+        """A try that cannot be entered is not checked: not even the right PIN opens, nor is a wrong one told apart."""
+
+        class Full(Memory):
+            full = False
+
+            def record(self, charges: Iterable[Charge], states: Mapping[str, bytes]) -> None:
+                if self.full:
+                    raise StoreError("The disk is full", "Make room.")
+                super().record(charges, states)
+
+        memory, clock = Full(), FakeClock()
+        one = Guardian(memory)
+        asyncio.run(one.set_pin("4711"))
+        memory.full = True
+        for pin in ("4711", "x"):
+            with pytest.raises(StoreError):
+                prove(one, pin, clock)
+
+    def test_only_tries_that_were_checked_are_in_the_audit(self) -> None:
+        """A child that goes on trying while it must wait would fill the disk, one synced line at a time."""
+        memory, clock, lines = Memory(), FakeClock(), []
+        one = Guardian(memory)
+        asyncio.run(one.set_pin("4711"))
+        asyncio.run(one.new_rescue())
+        audit = SimpleNamespace(append=lambda *line, at: lines.append(line[2]))
+        anything: Any = None
+        loop: Any = SimpleNamespace(host=SimpleNamespace(clock=clock))
+        acts = Acts(loop, anything, audit, one, anything, lambda: 0, anything)  # type: ignore[arg-type]  # parts of it
+        caller: Any = SimpleNamespace(peer=SimpleNamespace(account="mia"), via="cli", proven_until=0)
+        for _ in range(200):
+            with pytest.raises(Refused):
+                asyncio.run(acts.act(caller, Prove(pin="x")))
+            with pytest.raises(Refused):
+                asyncio.run(acts.act(caller, Prove(pin="no code", rescue=True)))
+        assert lines == ["wrong-pin"] * FREE_TRIES
+        assert caller.proven_until == 0
+
+
+def test_one_try_is_checked_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes 64 MiB and all lanes: twenty at once would be felt by the whole PC."""
+    monkeypatch.setattr(module, "_hash", lambda secret: secret)
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def slow(_: str, __: str) -> bool:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return False
+
+    monkeypatch.setattr(module, "_matches", slow)
+
+    async def everybody() -> list[BaseException | None]:
+        one, now = Guardian(Memory()), FakeClock().now()
+        await one.set_pin("4711")
+        return await asyncio.gather(
+            *(one.prove(f"account{n % 10}", "x", now) for n in range(20)), return_exceptions=True
+        )
+
+    answers = asyncio.run(everybody())
+    assert most == 1
+    assert all(isinstance(answer, WrongSecret) for answer in answers)

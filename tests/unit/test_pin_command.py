@@ -1,0 +1,34 @@
+"""``fairtime pin``: with the old PIN or the paper code; root needs neither, so that nobody is locked out for good."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from agent.cli import guardian
+from agent.ipc.protocol import Body, Done, Prove, SetPin
+
+
+@pytest.mark.parametrize(
+    ("uid", "rescue", "expected"),
+    [
+        (1000, False, [Prove(pin="typed"), SetPin(pin="typed")]),
+        (1000, True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
+        (0, False, [SetPin(pin="typed")]),
+        (0, True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
+    ],
+)
+def test_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, uid: int, rescue: bool, expected: list[Body]) -> None:
+    heard: list[Body] = []
+
+    class Link:
+        def call(self, body: Body) -> Done:
+            heard.append(body)
+            return Done(sentence="Done.")
+
+    monkeypatch.setattr(guardian, "Client", Link)
+    monkeypatch.setattr(guardian, "own_uid", lambda: uid)
+    monkeypatch.setattr(guardian, "_secret", lambda _: "typed")
+    assert guardian._pin(argparse.Namespace(rescue=rescue)) == 0
+    assert heard == expected

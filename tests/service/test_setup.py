@@ -1,0 +1,127 @@
+"""Setup: from nothing to a signed policy, by a file of answers or by questions; what does not fit changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import getpass
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent import platforms
+from agent.cli import main
+from agent.cli.setup import preset_for
+from agent.platforms.fake import FakeHost
+from agent.service.guardian import Guardian
+from agent.service.policies import PolicyStore
+from agent.service.store import Store
+
+ANSWERS = """
+guardian = "ana"
+guardian_account = "ana"
+pin = "a-good-pin"
+passphrase = "three loose words"
+zone = "Europe/Lisbon"
+children = [
+  { name = "mia", account = "mia", preset = "junior" },
+  { name = "leo", account = "leo", preset = "preteen" },
+]
+"""
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    made = FakeHost()
+    for name in ("mia", "leo"):
+        made.add_account(name)
+    made.add_account("ana", administrator=True)
+    monkeypatch.setattr(platforms, "host", lambda: made)
+    return made
+
+
+def arguments(folder: Path) -> list[str]:
+    return ["setup", "--state", str(folder / "state"), "--family", str(folder / "etc" / "family.toml"), "--no-start"]
+
+
+def in_force(folder: Path, host: FakeHost) -> list[str]:
+    kept = PolicyStore(folder / "state", host.machine_id(), host.accounts)
+    found = asyncio.run(kept.load(host.clock.now().wall))
+    assert found.state == "in force", found.notes
+    assert found.policy is not None
+    return [child.name for child in found.policy.family.children]
+
+
+def test_by_a_file_of_answers(host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "answers.toml").write_text(ANSWERS)
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 0
+    out = capsys.readouterr().out
+    assert "What is protected" in out
+    assert "Write this code on paper" in out
+    assert in_force(tmp_path, host) == ["mia", "leo"]
+    assert main(["policy", "check", str(tmp_path / "etc" / "family.toml")]) == 0
+    code = next(line.strip() for line in out.splitlines() if line.strip().count("-") == 4)
+    store = Store.open(tmp_path / "state", machine_id=host.machine_id())
+    try:
+        asyncio.run(Guardian(store).prove("ana", "a-good-pin", host.clock.now()))
+        asyncio.run(Guardian(store).prove("ana", code, host.clock.now(), rescue=True))
+    finally:
+        store.close()
+
+
+def test_twice_is_refused_and_changes_nothing(
+    host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "answers.toml").write_text(ANSWERS)
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 0
+    before = (tmp_path / "state" / "root.json").read_bytes()
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 1
+    assert "already" in capsys.readouterr().err
+    assert (tmp_path / "state" / "root.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ('account = "mia"', 'account = "mya"', "no account mya"),
+        ('account = "leo"', 'account = "mia"', "belongs to mia already"),
+        ('guardian_account = "ana"', 'guardian_account = "mia"', "would be limited too"),
+        ('pin = "a-good-pin"', 'pin = "1234"', "too easy"),
+        ("guardian = ", "gardian = ", "not complete"),
+        ('preset = "junior"', 'preset = "baby"', "preset"),
+    ],
+)
+def test_answers_that_do_not_fit(
+    host: FakeHost, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, right: str, words: str
+) -> None:
+    (tmp_path / "answers.toml").write_text(ANSWERS.replace(wrong, right, 1))
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "state" / "root.json").exists()
+    assert not (tmp_path / "etc" / "family.toml").exists()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Someone who types these lines."""
+    lines: list[str] = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(builtins, "input", lambda _: lines.pop(0))
+    monkeypatch.setattr(getpass, "getpass", lambda _: lines.pop(0))
+    yield lines
+
+
+def test_by_questions_with_slips(host: FakeHost, tmp_path: Path, terminal: list[str]) -> None:
+    terminal += ["ana", "nobody", "ana", "mia", "mya", "mia", "four", "8", "leo", "leo", "12", ""]
+    terminal += ["river", "rivet", "river", "river"]
+    assert main(arguments(tmp_path)) == 0
+    assert terminal == []
+    assert in_force(tmp_path, host) == ["mia", "leo"]
+
+
+def test_ages_have_their_presets() -> None:
+    assert [preset_for(age) for age in (5, 7, 8, 9, 10, 12, 13, 15, 16, 17)] == [
+        "early", "early", "junior", "junior", "preteen", "preteen", "teen", "teen", "older", "older",
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.stamp
 PACKAGES := installer/linux/test-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check system bench pictures package lock fix mutate clean desktop-packages
+.PHONY: help setup run test check bench pictures package lock fix mutate clean desktop-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,10 +36,7 @@ check: setup ## format, lint, types for three systems, import contracts, unit te
 	$(BIN)/pytest -q tests/unit tests/property tests/guards -m "not slow"
 
 test: setup desktop-packages ## everything this machine can run; says what it skipped and why
-	$(BIN)/pytest -q tests -m "not system" -rs
-
-system: setup ## the real thing in a Debian container (needs root)
-	$(BIN)/pytest -q tests/system -m system -rs
+	$(BIN)/pytest -q tests -rs
 
 bench: setup ## the figures of the design, each with its bar
 	$(BIN)/python -m tests.bench.run

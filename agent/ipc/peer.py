@@ -21,10 +21,23 @@ class Peer:
 
 
 def peer_of(sock: socket.socket) -> Peer:
-    """The peer of a connected Unix socket, as it was when it connected (unix(7), SO_PEERCRED)."""
-    if sys.platform == "linux":
-        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return Peer(uid, pid, account_of(uid))
+    """The peer of a connected Unix socket, as it was when it connected (unix(7), SO_PEERCRED) or began to listen.
+
+    ``HostError`` where the system does not say.
+    """
+    try:
+        if sys.platform == "linux":
+            # struct ucred { pid_t pid; uid_t uid; gid_t gid; }: only the first is signed
+            pid, uid, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return Peer(uid, pid, account_of(uid))
+        if sys.platform == "darwin":
+            # sys/ucred.h: struct xucred { u_int version; uid_t uid; short ngroups; gid_t groups[16]; }; sys/un.h: level 0
+            version, uid, *_ = struct.unpack("IIhxx16I", sock.getsockopt(0, 0x001, 76))  # LOCAL_PEERCRED
+            (pid,) = struct.unpack("i", sock.getsockopt(0, 0x002, 4))  # LOCAL_PEERPID
+            if version == 0:
+                return Peer(uid, pid, account_of(uid))
+    except (OSError, struct.error) as error:
+        raise HostError(f"The system does not say who calls: {error}", "Restart the service.") from error
     raise HostError(
         f"Fairtime cannot tell who calls on {sys.platform!r} yet", "Today it runs on Linux; see README's support table."
     )
@@ -45,5 +58,5 @@ def account_of(uid: int) -> str:
 
     try:
         return pwd.getpwuid(uid).pw_name
-    except KeyError:
+    except (KeyError, OverflowError):
         return f"#{uid}"

@@ -237,10 +237,9 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     day = at.moment.day.isoformat()
     running: set[str] = set()
     for process, verdict in judged.verdicts:
-        if verdict.action == "allow":
-            # Nearly every process at nearly every tick: nothing to do, or done for the program's first process.
-            if (verdict.left is None and not stopping) or verdict.program in running:
-                continue
+        settled = (verdict.left is None and not stopping) or verdict.program in running
+        if settled and verdict.action == "allow":
+            continue  # nearly every process at nearly every tick: nothing to do, or done for the program's first
         running.add(verdict.program)
         key = f"{process.pid}/{process.started}"
         once = f"{day}/{verdict.program}"

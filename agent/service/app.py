@@ -17,6 +17,7 @@ import msgspec
 from agent.clock import Clock, Instant
 from agent.core.authorize import Who, who
 from agent.core.rules import Rules, compile_policy
+from agent.core.schedule import policy_day
 from agent.ipc.peer import Peer
 from agent.ipc.server import Server
 from agent.model.policy import Family, Policy
@@ -184,7 +185,9 @@ class Service:
             engine.resume(saved)
         except msgspec.DecodeError as error:
             log.error("the saved state is damaged: %s", error)  # its trace says no more
-            store.add_event(LedgerEvent(at=0, day="1970-01-01", kind="tamper", text="The saved state was damaged."))
+            wall = self._host.clock.now().wall
+            day = policy_day(wall, engine.rules.zone, engine.rules.reset).isoformat()
+            store.add_event(LedgerEvent(at=wall, day=day, kind="tamper", text="The saved state was damaged."))
 
 
 @dataclass(slots=True)

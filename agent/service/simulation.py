@@ -203,7 +203,7 @@ class Simulation:
         if notice.kind in ("blocked", "ask"):
             self.totals[notice.child]["blocked"] += 1
         day = self._loop.engine.today(notice.child).isoformat()
-        if notice.kind == "time" and not notice.program and (notice.child, day) not in self._asked:
+        if notice.kind in ("time", "grace") and not notice.program and (notice.child, day) not in self._asked:
             self._asked.add((notice.child, day))
             if self._dice.random() < 0.3:
                 self._ask(notice.child, day)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -67,7 +68,9 @@ def shells() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.communicate()
+        assert process.stdout is not None
+        process.stdout.close()  # not read to its end: what detached may hold the other end
+        process.wait()
 
 
 @pytest.fixture
@@ -288,6 +291,57 @@ class TestStopping:
         assert await self.gone(process.pid)
         assert (tmp_path / "saved").read_text() == "saved\n"
 
+    @pytest.mark.root
+    @needs_root
+    @pytest.mark.parametrize("at_once", [False, True])
+    async def test_what_detaches_while_it_is_asked_to_close_goes_too(
+        self, shells: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path, at_once: bool
+    ) -> None:
+        """It forks twice, leaves the session and ignores requests, within a millisecond of being asked."""
+        detach = f"setsid sh -c 'trap : TERM HUP; echo $$ >> {tmp_path}/pids; while :; do sleep 0.05; done' &"
+        (tmp_path / "detach").write_text(f"({detach})\n")
+        loop = f"while :; do sh {tmp_path}/detach; sleep 0.1; done" if at_once else "while :; do sleep 0.05; done"
+        process = shells(f"trap 'sh {tmp_path}/detach; exit' TERM; echo; {loop}")
+        events = StartEvents(lambda pid: None, lambda: None)
+        await events.open()
+        stopping = Stopping(events)
+        try:
+            await stopping.stop(*key(process.pid), mine, at_once=False)
+            if at_once:
+                await asyncio.sleep(0.25)
+                await stopping.stop(*key(process.pid), mine, at_once=True)
+            for _ in range(80):
+                await asyncio.sleep(0.1)
+                pids = [int(word) for word in _text(tmp_path / "pids").split()]
+                if pids and not any(running(pid) for pid in pids):
+                    break
+            assert pids and not any(running(pid) for pid in pids)
+            assert not running(process.pid)
+        finally:
+            await stopping.close()
+            events.close()
+            for pid in [int(word) for word in _text(tmp_path / "pids").split()]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    @pytest.mark.root
+    @needs_root
+    async def test_a_flood_of_forks_uses_up_no_descriptors(
+        self, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        process = shells("trap '' TERM HUP; for i in $(seq 300); do sleep 60 & done; echo; wait")
+        members = [process.pid, *procfs.children(process.pid)]
+        assert len(members) == 301
+        stopping = Stopping()
+        before = len(os.listdir("/proc/self/fd"))
+        try:
+            await stopping.stop(*key(process.pid), mine, at_once=False)
+            assert len(os.listdir("/proc/self/fd")) - before <= 201
+            await stopping.stop(*key(process.pid), mine, at_once=True)
+            assert await self.gone(*members)
+        finally:
+            await stopping.close()
+
     async def test_a_fork_bomb_does_not_outrun_the_kill(
         self, stopping: Stopping, shells: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
@@ -332,6 +386,10 @@ class TestStopping:
         finally:
             os.kill(other, signal.SIGKILL)
             process.communicate()
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _group(pid: int) -> int:

@@ -71,7 +71,7 @@ class LinuxHost:
         self._logind: Logind | None = None
         self._locks = Locks()
         self._fallback = Fallback()
-        self._stopping = Stopping()
+        self._stopping = Stopping(self._starts)
         self._freezer = Freezer()
         self._input = InputWatch()
         self._sound = SoundWatch()
@@ -109,11 +109,11 @@ class LinuxHost:
     async def close(self) -> None:
         """Let go of everything; may be called twice, and without ``open``."""
         self._wake = None
-        self._starts.close()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         await self._stopping.close()
+        self._starts.close()
         if self._logind is not None:
             await self._logind.close()
         self._input.close()

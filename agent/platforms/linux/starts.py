@@ -1,10 +1,12 @@
 """Hear of every program start from the kernel: the process events connector (CONFIG_PROC_EVENTS).
 
 A netlink socket of family NETLINK_CONNECTOR gets one datagram per event (linux/cn_proc.h): nlmsghdr (16 bytes), cn_msg
-(20), then ``what`` at 36 and the event's own data at 52: for EXEC pid and tgid, for UID pid, tgid, real and effective uid.
-A small BPF program on the socket lets only those two and the acknowledgement through, so that the forks and exits of the
+(20), then ``what`` at 36 and the event's own data at 52: for EXEC pid and tgid, for UID pid, tgid, real and effective uid,
+for FORK pid and tgid of the parent and of the new one.
+A small BPF program on the socket lets only EXEC, UID and the acknowledgement through, so that the forks and exits of the
 whole machine cost this process nothing.  UID events matter because ``su`` and login programs may run something before
-they change to the child's account.
+they change to the child's account.  FORK events are let through only while a tree is being stopped (``follow``): a program
+that forks twice is gone from its parent's children before anyone can look.
 
 Needs CAP_NET_ADMIN in the initial user and pid namespaces; elsewhere the kernel stays silent, which ``open`` reports.
 """
@@ -32,7 +34,7 @@ _NLMSG_DONE = 3
 _SO_RCVBUFFORCE = 33
 _SO_ATTACH_FILTER = 26
 
-NONE, EXEC, UID = 0x0, 0x2, 0x4
+NONE, FORK, EXEC, UID = 0x0, 0x1, 0x2, 0x4
 BUFFER = 8 << 20
 """Bytes asked of SO_RCVBUFFORCE: a burst of 4,000 starts while this service stands still for a second fits."""
 ACKNOWLEDGE = 1.0
@@ -52,6 +54,7 @@ class StartEvents:
     def __init__(self, started: Callable[[int], None], lost: Callable[[], None]) -> None:
         self._started = started
         self._lost = lost
+        self._forked: Callable[[int, int], None] | None = None
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -74,7 +77,7 @@ class StartEvents:
             sock.close()
             raise HostError(f"The kernel refused to report program starts: {error.strerror}", _ADVICE) from error
         self._socket, self._loop = sock, loop
-        loop.add_reader(sock, self._drain)
+        loop.add_reader(sock, self.drain)
 
     def close(self) -> None:
         if self._socket is not None and self._loop is not None:
@@ -82,8 +85,17 @@ class StartEvents:
             self._socket.close()
         self._socket = self._loop = None
 
-    def _drain(self) -> None:
-        """Handle what has come, at most ``_BATCH`` events before the loop gets its turn."""
+    def follow(self, forked: Callable[[int, int], None] | None) -> None:
+        """From now on call ``forked(parent, child)`` for each new process of the machine; ``None`` ends it."""
+        self._forked = forked
+        if self._socket is not None:
+            _attach_filter(self._socket, *((NONE, EXEC, UID) if forked is None else (NONE, EXEC, UID, FORK)))
+
+    def drain(self) -> None:
+        """Handle what has come, at most ``_BATCH`` events before the loop gets its turn.
+
+        The loop calls it, and who must know now: an event is there before the process that it tells of runs.
+        """
         sock = self._socket
         if sock is None:
             return
@@ -101,8 +113,11 @@ class StartEvents:
             if len(data) < _AT_DATA + 16:
                 continue
             what = _WHAT.unpack_from(data, _AT_WHAT)[0]
+            _, group, new, new_group = _DATA.unpack_from(data, _AT_DATA)
             if what in (EXEC, UID):
-                self._started(_DATA.unpack_from(data, _AT_DATA)[1])
+                self._started(group)
+            elif what == FORK and new == new_group and self._forked is not None:  # a thread is no process
+                self._forked(group, new)
 
 
 def _connect() -> socket.socket:
@@ -113,7 +128,7 @@ def _connect() -> socket.socket:
     except OSError as error:
         raise HostError("This kernel has no process events connector (CONFIG_PROC_EVENTS)", _ADVICE) from error
     try:
-        _attach_filter(sock)
+        _attach_filter(sock, NONE, EXEC, UID)
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
         except PermissionError:
@@ -143,9 +158,9 @@ async def _acknowledged(loop: asyncio.AbstractEventLoop, sock: socket.socket) ->
             return
 
 
-def _attach_filter(sock: socket.socket) -> None:
-    """Classic BPF (linux/filter.h): let NONE, EXEC and UID pass.  A load puts the bytes in network order, so the wanted
-    values are turned round on a little-endian machine."""
+def _attach_filter(sock: socket.socket, *wanted: int) -> None:
+    """Classic BPF (linux/filter.h): let the ``wanted`` pass; it takes the place of the filter before.  A load puts the bytes
+    in network order, so the wanted values are turned round on a little-endian machine."""
 
     def native(value: int) -> int:
         return int.from_bytes(value.to_bytes(4, sys.byteorder), "big")
@@ -153,19 +168,11 @@ def _attach_filter(sock: socket.socket) -> None:
     def op(code: int, jt: int, jf: int, k: int) -> bytes:
         return struct.pack("=HBBI", code, jt, jf, k)
 
-    code = array(
-        "B",
-        b"".join(
-            (
-                op(0x20, 0, 0, _AT_WHAT),  # ld [36]
-                op(0x15, 3, 0, native(EXEC)),  # jeq → accept
-                op(0x15, 2, 0, native(UID)),
-                op(0x15, 1, 0, native(NONE)),
-                op(0x06, 0, 0, 0),  # drop
-                op(0x06, 0, 0, 0xFFFFFFFF),  # accept
-            )
-        ),
-    )
+    code = array("B", op(0x20, 0, 0, _AT_WHAT))  # ld [36]
+    for number, what in enumerate(wanted):
+        code.frombytes(op(0x15, len(wanted) - number, 0, native(what)))  # jeq → accept
+    code.frombytes(op(0x06, 0, 0, 0))  # drop
+    code.frombytes(op(0x06, 0, 0, 0xFFFFFFFF))  # accept
     address, length = code.buffer_info()
     # struct sock_fprog { unsigned short len; struct sock_filter *filter; } in native alignment; the kernel copies it.
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", length // 8, address))

@@ -5,9 +5,10 @@ account of the tree's root and did not start before it; process 1 and this servi
 
 Linux has no "please close" for a program without knowing its display, so the ladder is: SIGTERM (desktop programs save
 and quit) with SIGCONT (so that a stopped one can hear it) → after 2 s SIGTERM again and SIGHUP (an interactive shell ignores
-the first and obeys the second) → before 5 s have passed SIGKILL.  Between the steps the tree is read again every 100 ms,
-so that a child that forks and detaches (double fork, ``setsid``) is known before its parent is gone.  Before a kill the
-members are stopped, so that none can fork while the rest dies.
+the first and obeys the second) → before 5 s have passed SIGKILL.  Meanwhile the kernel tells of each fork (see ``starts``),
+so that what detaches (double fork, ``setsid``) stays a member; where it does not, the tree is read again every 100 ms, and
+who detaches faster than that is left to the next scan.  Before a kill the members are stopped, so that none can fork while
+the rest dies.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -35,9 +37,21 @@ KILL = 4.8
 _WATCH = 0.1
 _ROUNDS = 20
 """How often a dying tree is read again for members that were forked meanwhile."""
+_HOLD = 200
+"""Members held by a descriptor.  A flood of forks has more: those are opened when needed, or it would use up the service's
+descriptors, of which systemd gives 1,024 by default."""
+_NOT_HELD = -1
 
 Owns = Callable[[int], bool]
 """Whether a uid is the account's."""
+
+
+class Forks(Protocol):
+    """Who tells of new processes: ``starts.StartEvents``."""
+
+    def follow(self, forked: Callable[[int, int], None] | None) -> None: ...
+
+    def drain(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -48,6 +62,21 @@ class Tree:
     started: int
     owns: Owns
     _held: dict[tuple[int, int], int] = field(default_factory=dict)
+    _open: int = 0
+    """How many of them."""
+    _line: set[int] = field(default_factory=set)
+    """Every pid that was a member, or descends from one, since the stop began; parents of new ones."""
+
+    def forked(self, parent: int, child: int) -> None:
+        """The kernel tells of a fork; ``child`` may be gone already, and its children still come."""
+        if parent in self._line:
+            self._line.add(child)
+            stat = procfs.stat(child)
+            if stat is not None and stat.started >= self.started and self._owned(child):
+                self._take(child, stat.started)
+        else:
+            # The pid of a member that died was given to a stranger's child.
+            self._line.discard(child)
 
     def collect(self) -> int:
         """Add every present descendant; how many members are new."""
@@ -75,38 +104,49 @@ class Tree:
         for key, pidfd in list(self._held.items()):
             try:
                 # An owner may change (sudo): a process that became another account's is left alone.
-                if self._owned(key[0]):
+                if not self._owned(key[0]):
+                    continue
+                if pidfd == _NOT_HELD:
+                    _send_once(key, number)
+                else:
                     signal.pidfd_send_signal(pidfd, number)
             except ProcessLookupError:
-                os.close(self._held.pop(key))
+                self._let_go(key)
             except PermissionError as error:
                 raise HostError(
                     f"Fairtime may not stop process {key[0]}", "Run the service with the rights of the system."
                 ) from error
 
-    def kill(self) -> None:
+    def kill(self, forks: Forks | None = None) -> None:
         """SIGKILL to all, with everything they fork meanwhile."""
         for _ in range(_ROUNDS):
             self.send(signal.SIGSTOP)
-            if not self.collect():
+            before = len(self._held)
+            if forks is not None:
+                forks.drain()
+            if not self.collect() and len(self._held) == before:
                 break
         self.send(signal.SIGKILL)
 
     def alive(self) -> bool:
         """Whether any member still runs; those that do not are let go."""
-        for key, pidfd in list(self._held.items()):
+        for key in list(self._held):
             stat = procfs.stat(key[0])
             if stat is None or stat.started != key[1] or stat.state in "ZX":
                 if stat is not None and stat.started == key[1] and stat.threads > 1:
                     continue  # the main thread ended, others run on
-                os.close(pidfd)
-                del self._held[key]
+                self._let_go(key)
         return bool(self._held)
 
     def close(self) -> None:
-        for pidfd in self._held.values():
+        for key in list(self._held):
+            self._let_go(key)
+
+    def _let_go(self, key: tuple[int, int]) -> None:
+        pidfd = self._held.pop(key)
+        if pidfd != _NOT_HELD:
             os.close(pidfd)
-        self._held.clear()
+            self._open -= 1
 
     def _owned(self, pid: int) -> bool:
         uid = procfs.owner(pid)
@@ -120,16 +160,35 @@ class Tree:
         except OSError:
             return
         again = procfs.stat(pid)
-        if again is not None and again.started == started and self._owned(pid):
-            self._held[(pid, started)] = pidfd
-        else:
+        if again is None or again.started != started or not self._owned(pid):
             os.close(pidfd)
+            return
+        self._line.add(pid)
+        if self._open >= _HOLD:
+            os.close(pidfd)
+            pidfd = _NOT_HELD
+        else:
+            self._open += 1
+        self._held[(pid, started)] = pidfd
+
+
+def _send_once(key: tuple[int, int], number: signal.Signals) -> None:
+    """To a member that is not held; ``ProcessLookupError`` when it is gone."""
+    pidfd = os.pidfd_open(key[0])
+    try:
+        stat = procfs.stat(key[0])
+        if stat is None or stat.started != key[1]:
+            raise ProcessLookupError
+        signal.pidfd_send_signal(pidfd, number)
+    finally:
+        os.close(pidfd)
 
 
 class Stopping:
-    """The stops that are under way."""
+    """The stops that are under way.  ``forks`` tells of new processes while there are any."""
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks | None = None) -> None:
+        self._forks = forks
         self._trees: dict[tuple[int, int], Tree] = {}
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
 
@@ -150,16 +209,18 @@ class Stopping:
                     "Only programs of children's accounts are ever stopped.",
                 )
             tree = Tree(pid, started, owns)
-            tree.collect()
             self._trees[key] = tree
+            if self._forks is not None and len(self._trees) == 1:
+                self._forks.follow(self._forked)
+            tree.collect()
             self._tasks[key] = asyncio.create_task(self._run(key, tree, at_once), name=f"stop {pid}")
             if at_once:
-                tree.kill()
+                tree.kill(self._forks)
             else:
                 tree.send(signal.SIGTERM)
                 tree.send(signal.SIGCONT)
         elif at_once:
-            tree.kill()
+            tree.kill(self._forks)
 
     async def close(self) -> None:
         """Leave no step half done: what was asked to stop and has not is killed now."""
@@ -168,10 +229,22 @@ class Stopping:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for tree in self._trees.values():
-            tree.kill()
+            tree.kill(self._forks)
             tree.close()
+        if self._trees and self._forks is not None:
+            self._forks.follow(None)
         self._trees.clear()
         self._tasks.clear()
+
+    def _forked(self, parent: int, child: int) -> None:
+        for tree in list(self._trees.values()):
+            tree.forked(parent, child)
+
+    def _end(self, key: tuple[int, int]) -> None:
+        self._trees.pop(key, None)
+        self._tasks.pop(key, None)
+        if not self._trees and self._forks is not None:
+            self._forks.follow(None)
 
     async def _run(self, key: tuple[int, int], tree: Tree, at_once: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -192,10 +265,9 @@ class Stopping:
                     tree.send(signal.SIGCONT)
                 if killed or passed >= KILL - _WATCH:
                     killed = True
-                    tree.kill()
+                    tree.kill(self._forks)
             except HostError as error:
                 log.warning("%s", error)
                 break
         tree.close()
-        self._trees.pop(key, None)
-        self._tasks.pop(key, None)
+        self._end(key)

@@ -23,7 +23,7 @@ from agent.errors import HostError
 from agent.platforms.linux import procfs
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.starts import StartEvents
-from tests.contract.host_contract import HostContract, Key, Rig
+from tests.contract.host_contract import HostContract, Key, Rig, until_seen
 from tests.contract.logind_double import LogindDouble, needs_bus, private_bus
 
 R = TypeVar("R", bound="RealRig")
@@ -160,6 +160,17 @@ class TestLinuxHost(HostContract):
     async def rig(self) -> AsyncIterator[Rig]:
         async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus"), RealRig):
             yield rig
+
+    async def test_what_was_stopped_is_gone_though_its_parent_has_not_collected_it(self, opened: RealRig) -> None:
+        """A dead process keeps its pid until its parent asks for it, which a parent may never do."""
+        (key,) = await opened.start(opened.child, "chess")
+        await until_seen(opened, key)
+        await opened.host.stop(*key, at_once=True)
+        async with asyncio.timeout(5):
+            while (stat := procfs.stat(key[0])) is not None and stat.state != "Z":
+                await asyncio.sleep(0)
+        assert stat is not None
+        assert key not in {process.key for process in (await opened.host.observe()).processes}
 
 
 @pytest.mark.root

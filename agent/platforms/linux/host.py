@@ -272,6 +272,7 @@ class LinuxHost:
         self._wake_soon()
 
     def _scan(self) -> None:
+        self._table.recheck(self._stopping.touched())
         images = self._table.scan(self.clock.now().boot)
         if self._baseline:
             # What ran before the watch began was not started under it: the tick's ladder deals with it.

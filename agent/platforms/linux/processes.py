@@ -148,6 +148,10 @@ class ProcessTable:
         self._keep(pid, process, stat, link)
         return None if forked else process
 
+    def recheck(self, pids: set[int]) -> None:
+        """Look at these in the next scan, whoever's turn it is."""
+        self._again.update(map(str, pids))
+
     def drop(self, pid: int) -> None:
         """The process is no watched account's (any more)."""
         if pid in self._mine:

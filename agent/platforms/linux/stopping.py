@@ -138,6 +138,10 @@ class Tree:
                 self._let_go(key)
         return bool(self._held)
 
+    def pids(self) -> set[int]:
+        """Everyone who is, or was, a member."""
+        return {self.pid} | self._line
+
     def close(self) -> None:
         for key in list(self._held):
             self._let_go(key)
@@ -191,6 +195,15 @@ class Stopping:
         self._forks = forks
         self._trees: dict[tuple[int, int], Tree] = {}
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._ended: set[int] = set()
+
+    def touched(self) -> set[int]:
+        """Pids that are being stopped, or were since this was last asked: what a scan must look at again, because a dead
+        process that its parent has not collected yet keeps its place in ``/proc``."""
+        pids, self._ended = self._ended, set()
+        for tree in self._trees.values():
+            pids |= tree.pids()
+        return pids
 
     async def stop(self, pid: int, started: int, owns: Owns, *, at_once: bool) -> None:
         """Begin to stop (or hasten) the tree of ``(pid, started)``; success when it is gone already."""
@@ -241,7 +254,7 @@ class Stopping:
             tree.forked(parent, child)
 
     def _end(self, key: tuple[int, int]) -> None:
-        self._trees.pop(key, None)
+        self._ended |= self._trees.pop(key).pids()
         self._tasks.pop(key, None)
         if not self._trees and self._forks is not None:
             self._forks.follow(None)

@@ -67,6 +67,19 @@ class Finding:
     child: str = ""
 
 
+class Start(enum.Enum):
+    """The answer to a program that starts."""
+
+    SETTLED = "settled"
+    """It may run, and this file may for this account until ``unsettle`` says otherwise: no need to ask again."""
+    ALLOW = "allow"
+    """It may run now; ask again at the next start."""
+    HOLD = "hold"
+    """It stands still until ``release`` or ``stop``."""
+    DENY = "deny"
+    """It may not run: denied before its first instruction where the system can do that, else killed at once."""
+
+
 class Host(Protocol):
     """The operating system as the service sees it.  All calls are quick (milliseconds) except where they say otherwise."""
 
@@ -86,10 +99,16 @@ class Host(Protocol):
 
     async def observe(self) -> Snapshot: ...
 
-    def on_start(self, decide: Callable[[Process], bool]) -> None:
+    def on_start(self, decide: Callable[[Process], Start]) -> None:
         """Call ``decide`` for each new process image of a watched account as early as the host can see it, outside the
-        tick.  When it returns False the host kills the process at once (it has not been permitted to run at all).
-        ``decide`` must be quick and must not do I/O."""
+        tick, and do as it answers.  ``decide`` must be quick and must not do I/O.  A program may be asked about before it
+        starts and again after: then ``pid`` is that of the process that is about to become it."""
+
+    def unsettle(self) -> None:
+        """Answers may have changed (a new policy, a grant, another hour): forget every ``Start.SETTLED`` at once."""
+
+    async def release(self, pid: int, started: int) -> None:
+        """Let a held process and its tree go on; success when it is gone or was not held."""
 
     async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
         """Stop a process and its whole tree: ask to close, terminate after 2 s, kill after 5 s; ``at_once`` kills now.

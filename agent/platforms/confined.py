@@ -16,7 +16,7 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding, Host
+from agent.platforms.base import Ability, Account, Capability, Finding, Host, Start
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,17 @@ class ConfinedHost:
         session = Session(id="trial", account=self._account, input_idle=0, playing=False, busy=True)
         return replace(seen, sessions=(session,), processes=inside)
 
-    def on_start(self, decide: Callable[[Process], bool]) -> None:
+    def on_start(self, decide: Callable[[Process], Start]) -> None:
         """Decide on the folder's programs only."""
-        self._host.on_start(lambda process: not self._is_mine(process) or decide(process))
+        self._host.on_start(lambda process: decide(process) if self._is_mine(process) else Start.SETTLED)
+
+    def unsettle(self) -> None:
+        """As the host."""
+        self._host.unsettle()
+
+    async def release(self, pid: int, started: int) -> None:
+        """As the host."""
+        await self._host.release(pid, started)
 
     async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
         """Stop a program of the folder."""

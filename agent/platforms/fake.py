@@ -17,7 +17,7 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
 from agent.model.snapshot import Session, SessionKind, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding
+from agent.platforms.base import Ability, Account, Capability, Finding, Start
 
 TERMINATE_AFTER = 2 * SECOND
 KILL_AFTER = 5 * SECOND
@@ -46,8 +46,12 @@ class FakeHost:
     ended: list[tuple[str, Ending]] = field(default_factory=list)
     """Every session ending that was carried out, for assertions."""
     killed: list[Process] = field(default_factory=list)
+    held: set[int] = field(default_factory=set)
+    """Pids that stand still until they are released."""
+    settled: set[tuple[str, ProgramId]] = field(default_factory=set)
+    """Whose starts need not be asked about again."""
     _watched: frozenset[str] = frozenset()
-    _decide: Callable[[Process], bool] | None = None
+    _decide: Callable[[Process], Start] | None = None
     _wake: Callable[[], None] | None = None
     _serial: int = 1000
 
@@ -92,8 +96,7 @@ class FakeHost:
             account=account,
             program=program,
         )
-        if account in self._watched and self._decide is not None and not self._decide(process):
-            self.killed.append(process)
+        if not self._may_start(process):
             return None
         self.running[process.pid] = _Running(process, ignores_term)
         return process
@@ -102,9 +105,7 @@ class FakeHost:
         """A running program turns into another under its pid (``exec``)."""
         running = self.running[pid]
         running.process = replace(running.process, program=program)
-        process = running.process
-        if process.account in self._watched and self._decide is not None and not self._decide(process):
-            self.killed.append(process)
+        if not self._may_start(running.process):
             del self.running[pid]
 
     def quit(self, pid: int) -> None:
@@ -144,9 +145,17 @@ class FakeHost:
             degraded=tuple(self.missing.values()),
         )
 
-    def on_start(self, decide: Callable[[Process], bool]) -> None:
+    def on_start(self, decide: Callable[[Process], Start]) -> None:
         if Capability.START_EVENTS not in self.missing:
             self._decide = decide
+
+    def unsettle(self) -> None:
+        self.settled.clear()
+
+    async def release(self, pid: int, started: int) -> None:
+        running = self.running.get(pid)
+        if running is not None and running.process.started == started:
+            self.held.discard(pid)
 
     async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
         root = self.running.get(pid)
@@ -212,6 +221,20 @@ class FakeHost:
         return "fake-machine"
 
     # ---- inside --------------------------------------------------------------------------------------------------
+
+    def _may_start(self, process: Process) -> bool:
+        if process.account not in self._watched or self._decide is None:
+            return True
+        key = (process.account, process.program)
+        answer = Start.SETTLED if key in self.settled else self._decide(process)
+        if answer is Start.DENY:
+            self.killed.append(process)
+            return False
+        if answer is Start.SETTLED:
+            self.settled.add(key)
+        elif answer is Start.HOLD:
+            self.held.add(process.pid)
+        return True
 
     def _tree(self, pid: int) -> list[int]:
         tree = [pid]

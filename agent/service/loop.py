@@ -20,7 +20,7 @@ from agent.model.record import EventKind, LedgerEvent
 from agent.model.snapshot import Snapshot
 from agent.model.usage import Charge
 from agent.model.verdict import Notify, ProgramVerdict
-from agent.platforms.base import Capability, Host, Supervisor
+from agent.platforms.base import Capability, Host, Start, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
 from agent.service.store import Store
@@ -167,11 +167,11 @@ class Loop:
 
     # ---- program starts ------------------------------------------------------------------------------------------
 
-    def permit(self, process: Process) -> bool:
+    def permit(self, process: Process) -> Start:
         """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
         verdict = self.engine.judge_start(process)
         if verdict is None or verdict.action not in ("block", "ask"):
-            return True
+            return Start.ALLOW
         key = (self.engine.rules.accounts[process.account], verdict.program)
         seen = self._denied.get(key)
         if seen is not None:
@@ -179,7 +179,7 @@ class Loop:
         elif len(self._denied) < MOST_DENIED:
             self._denied[key] = _Denied(process, verdict)
         self._wake.set()
-        return False
+        return Start.DENY
 
     def _tell_denied(self, now: Instant) -> None:
         denied, self._denied = self._denied, {}

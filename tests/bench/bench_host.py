@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from agent.model.program import Process
+from agent.platforms.base import Start
 from agent.platforms.linux import accounts, procfs
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.identity import Identifier
@@ -115,11 +116,11 @@ async def start_rows() -> list[Row]:
         host = LinuxHost(bus_address="unix:path=/nonexistent/bus")
         refused: list[Process] = []
 
-        def decide(process: Process) -> bool:
+        def decide(process: Process) -> Start:
             if process.program.name == "game":
                 refused.append(process)
-                return False
-            return True
+                return Start.DENY
+            return Start.ALLOW
 
         host.watch([ACCOUNT])
         host.on_start(decide)

@@ -9,7 +9,7 @@ A host is tested by a test module of its own::
         async def rig(self) -> AsyncIterator[Rig]:
             yield FakeRig(...)          # the host is not open yet: the contract opens and closes it
 
-A ``Rig`` is a host and a hand in the world that it looks at; seven small members, all described below.  A rig for a real
+A ``Rig`` is a host and a hand in the world that it looks at; eight small members, all described below.  A rig for a real
 system starts real processes; a rig for a host in memory changes its memory.  Nothing here knows which one it has.
 """
 
@@ -24,7 +24,7 @@ import pytest
 from agent.errors import HostError
 from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Capability, Host
+from agent.platforms.base import Capability, Host, Start
 
 Key = tuple[int, int]
 """``(pid, started)`` of a process."""
@@ -61,6 +61,9 @@ class Rig(Protocol):
     def alive(self, key: Key) -> bool:
         """Whether this very process still runs (a zombie does not)."""
 
+    def still(self, key: Key) -> bool:
+        """Whether this living process stands still."""
+
     async def pass_time(self, millis: int) -> None:
         """Let the world's time go by; the host's own tasks run meanwhile."""
 
@@ -75,12 +78,12 @@ class Wake:
         self.count += 1
 
 
-def allow(_: Process) -> bool:
-    return True
+def allow(_: Process) -> Start:
+    return Start.ALLOW
 
 
-def refuse_games(process: Process) -> bool:
-    return process.program.name != "game"
+def refuse_games(process: Process) -> Start:
+    return Start.DENY if process.program.name == "game" else Start.ALLOW
 
 
 async def until_seen(rig: Rig, key: Key, *, tries: int = 30) -> Process:
@@ -268,9 +271,9 @@ class HostContract:
     async def test_strangers_are_never_asked_about(self, opened: Rig) -> None:
         asked: list[Process] = []
 
-        def refuse_all(process: Process) -> bool:
+        def refuse_all(process: Process) -> Start:
             asked.append(process)
-            return False
+            return Start.DENY
 
         await opened.host.observe()
         opened.host.on_start(refuse_all)
@@ -279,6 +282,25 @@ class HostContract:
         await opened.host.observe()
         assert opened.alive(foreign)
         assert all(process.account == opened.child for process in asked)
+
+    async def test_a_held_program_goes_on_when_it_is_released(self, opened: Rig) -> None:
+        if not able(opened.host, Capability.START_EVENTS):
+            pytest.skip("this computer has no start events, so nothing is held before a scan")
+        await opened.host.observe()
+        opened.host.on_start(lambda process: Start.HOLD if process.program.name == "chess" else Start.ALLOW)
+        (key,) = await opened.start(opened.child, "chess")
+        await until_seen(opened, key)
+        await opened.pass_time(300)
+        assert opened.alive(key) and opened.still(key)
+        await opened.host.release(*key)
+        await opened.pass_time(300)
+        assert opened.alive(key) and not opened.still(key)
+
+    async def test_releasing_what_is_gone_is_success(self, opened: Rig) -> None:
+        (key,) = await opened.start(opened.child, "chess")
+        await opened.host.stop(*key, at_once=True)
+        assert await until_gone(opened, (key,), within=2_000)
+        await opened.host.release(*key)
 
     # -- stopping --------------------------------------------------------------------------------------------------
 

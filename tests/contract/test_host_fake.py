@@ -47,6 +47,9 @@ class FakeRig:
         running = self.host.running.get(key[0])
         return running is not None and running.process.started == key[1]
 
+    def still(self, key: Key) -> bool:
+        return key[0] in self.host.held
+
     async def pass_time(self, millis: int) -> None:
         self.host.advance(millis)
         await asyncio.sleep(0)

@@ -94,6 +94,10 @@ class RealRig:
         stat = procfs.stat(key[0])
         return stat is not None and stat.started == key[1] and stat.state not in "ZX"
 
+    def still(self, key: Key) -> bool:
+        stat = procfs.stat(key[0])
+        return stat is not None and stat.started == key[1] and stat.state == "T"
+
     async def pass_time(self, millis: int) -> None:
         await asyncio.sleep(millis / 1000)
 

@@ -20,6 +20,7 @@ if sys.platform != "linux":
 
 from agent.errors import HostError
 from agent.model.program import Process
+from agent.platforms.base import Start
 from agent.platforms.linux import procfs, starts
 from agent.platforms.linux.accounts import Owners, Person
 from agent.platforms.linux.host import LinuxHost
@@ -244,7 +245,7 @@ class TestStarts:
         shutil.copy("/bin/sleep", game)
         host = LinuxHost(bus_address=f"unix:path={tmp_path}/none")
         host.watch([f"#{NOBODY}"])
-        host.on_start(lambda process: process.program.name != game.name)
+        host.on_start(lambda process: Start.DENY if process.program.name == game.name else Start.ALLOW)
         await host.open(lambda: None)
         try:
             subprocess.run(["/bin/sh", "-c", "for i in $(seq 100); do /bin/true; done"], check=True)

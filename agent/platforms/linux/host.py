@@ -27,7 +27,7 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Finding
+from agent.platforms.base import Ability, Account, Finding, Start
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
 from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
 from agent.platforms.linux.freezing import Freezer
@@ -76,7 +76,7 @@ class LinuxHost:
         self._input = InputWatch()
         self._sound = SoundWatch()
         self._busy = BusyWatch()
-        self._decide: Callable[[Process], bool] | None = None
+        self._decide: Callable[[Process], Start] | None = None
         self._wake: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -134,8 +134,23 @@ class LinuxHost:
         self._names = tuple(accounts)
         self._resolve()
 
-    def on_start(self, decide: Callable[[Process], bool]) -> None:
+    def on_start(self, decide: Callable[[Process], Start]) -> None:
         self._decide = decide
+
+    def unsettle(self) -> None:
+        """Nothing is settled here: each start is asked about."""
+
+    async def release(self, pid: int, started: int) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            stat = procfs.stat(pid)
+            if stat is not None and stat.started == started:
+                _signal(pidfd, signal.SIGCONT)
+        finally:
+            os.close(pidfd)
 
     async def observe(self) -> Snapshot:
         now = self.clock.now().boot
@@ -259,8 +274,8 @@ class LinuxHost:
         try:
             process = self._table.read(pid, person)
             if process is not None:
-                if self._decide is not None and not self._decide(process):
-                    _kill(pidfd)
+                if self._decide is not None:
+                    _obey(pidfd, self._decide(process))
                 self._wake_soon()
         finally:
             os.close(pidfd)
@@ -285,7 +300,8 @@ class LinuxHost:
         if decide is None:
             return
         for process in images:
-            if decide(process):
+            answer = decide(process)
+            if answer in (Start.SETTLED, Start.ALLOW):
                 continue
             try:
                 pidfd = os.pidfd_open(process.pid)
@@ -294,7 +310,7 @@ class LinuxHost:
             try:
                 stat = procfs.stat(process.pid)
                 if stat is not None and stat.started == process.started:
-                    _kill(pidfd)
+                    _obey(pidfd, answer)
             finally:
                 os.close(pidfd)
 
@@ -410,13 +426,20 @@ def _owns_nothing(_: int) -> bool:
     return False
 
 
-def _kill(pidfd: int) -> None:
+def _obey(pidfd: int, answer: Start) -> None:
+    if answer is Start.DENY:
+        _signal(pidfd, signal.SIGKILL)
+    elif answer is Start.HOLD:
+        _signal(pidfd, signal.SIGSTOP)
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
     try:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return  # it ended by itself
     except PermissionError:
-        log.warning("a program that may not run could not be killed: the service lacks the right")
+        log.warning("a program that may not run could not be stopped: the service lacks the right")
 
 
 def _no_session(session: str) -> HostError:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent.clock import DAY, Millis
 from agent.core.rules import ChildRules, Plan, clock_words, duration_words
-from agent.core.schedule import Span, day_bounds, holding, horizon, merged, opening, policy_day, spans, week_start
+from agent.core.schedule import (
+    Span,
+    day_bounds,
+    day_names,
+    holding,
+    horizon,
+    merged,
+    opening,
+    policy_day,
+    spans,
+    week_start,
+)
 from agent.model.grant import Grant
 from agent.model.usage import DayUse, Folding, Usage
 from agent.model.verdict import Constraint
@@ -20,6 +31,8 @@ class Moment:
 
     wall: Millis
     day: dt.date
+    today: str
+    """The ISO name of ``day``."""
     plan: Plan
     open: tuple[Span, ...]
     """Hours of use (windows and hours that do not count), merged, from yesterday on; empty with ``always_open``."""
@@ -42,6 +55,7 @@ class Allowance:
     """It is minutes that ran out (day, week, month), not the hour, a break or a lock."""
 
 
+NO_USE = DayUse()
 LOOK_AHEAD = 9
 """Days of windows to look through for the next opening: more than a week."""
 
@@ -51,25 +65,26 @@ def moment(rules: ChildRules, wall: Millis, last: Moment | None = None) -> Momen
     if last is not None:
         start, end = day_bounds(last.day, rules.zone, rules.reset)
         if start <= wall < end and last.plan is rules.plan(last.day):
-            return replace(last, wall=wall)
+            # Written out, because ``dataclasses.replace`` takes longer than all the rest of a tick's look at the calendar.
+            return Moment(wall, last.day, last.today, last.plan, last.open, last.always_open, last.free)
     day = policy_day(wall, rules.zone, rules.reset)
     first = day - dt.timedelta(days=1)
     limited = any(rules.windows(first + dt.timedelta(days=n)) is not None for n in range(4))
     free = spans(rules.free, first, 4, rules.zone)
     if not limited:
-        return Moment(wall, day, rules.plan(day), (), True, free)
+        return Moment(wall, day, day.isoformat(), rules.plan(day), (), True, free)
     windows = spans(rules.windows, first, LOOK_AHEAD, rules.zone)
-    return Moment(wall, day, rules.plan(day), merged((*windows, *free)), False, free)
+    return Moment(wall, day, day.isoformat(), rules.plan(day), merged((*windows, *free)), False, free)
 
 
 def allowance(
     rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant], folding: Folding, counts: bool
 ) -> Allowance:
     """What is left, and why.  ``counts``: what runs now counts (else minutes do not bind)."""
-    today = usage.days.get(now.day.isoformat(), DayUse())
+    today = usage.days.get(now.today, NO_USE)
     given = [grant for grant in grants if grant.child == rules.name]
-    more = sum(g.seconds for g in given if g.kind == "time" and g.seconds > 0 and g.day == now.day.isoformat()) * 1000
-    fewer = sum(g.seconds for g in given if g.kind == "time" and g.seconds < 0 and g.day == now.day.isoformat()) * 1000
+    more = sum(g.seconds for g in given if g.kind == "time" and g.seconds > 0 and g.day == now.today) * 1000
+    fewer = sum(g.seconds for g in given if g.kind == "time" and g.seconds < 0 and g.day == now.today) * 1000
     extra = 0 if usage.lost and not more else max(0, more - today.extra)
     minutes = _minutes(rules, now, usage, today, fewer) if counts else []
     limits = [*_window(rules, now), *minutes]
@@ -98,16 +113,19 @@ def saved(rules: ChildRules, day: dt.date, usage: Usage) -> Millis:
 
     Seven days back are enough: the cap makes older savings indistinguishable.
     """
-    carry = 0
-    for back in range(7, 0, -1):
-        before = day - dt.timedelta(days=back)
-        plan = rules.plan(before)
-        if before.isoformat() < (usage.since or "9999") or plan.budget is None or not plan.save_up_to:
+    most = rules.plan(day).save_up_to
+    if not most:
+        return 0
+    carry, since = 0, usage.since or "9999"
+    first = day - dt.timedelta(days=7)
+    for number, before in enumerate(day_names(first, day)[:7]):
+        plan = rules.plan(first + dt.timedelta(days=number))
+        if before < since or plan.budget is None or not plan.save_up_to:
             carry = 0
             continue
-        use = usage.days.get(before.isoformat(), DayUse())
+        use = usage.days.get(before, NO_USE)
         carry = min(plan.save_up_to, max(0, plan.budget + carry - (use.total - use.extra)))
-    return min(carry, rules.plan(day).save_up_to)
+    return min(carry, most)
 
 
 def _window(rules: ChildRules, now: Moment) -> list[Constraint]:
@@ -165,8 +183,8 @@ def _budget(kind: str, what: str, next_time: str, left: Millis, rules: ChildRule
 
 def _left(limit: Millis, usage: Usage, first: dt.date, today: dt.date) -> Millis:
     used = 0
-    for offset in range((today - first).days + 1):
-        use = usage.days.get((first + dt.timedelta(days=offset)).isoformat())
+    for day in day_names(first, today):
+        use = usage.days.get(day)
         if use is not None:
             used += use.total - use.extra
     return max(0, limit - used)

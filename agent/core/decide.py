@@ -15,15 +15,15 @@ from msgspec.structs import replace
 
 from agent.clock import MINUTE, Millis
 from agent.core.activity import Activity, activity, of_session
-from agent.core.constraints import Allowance, Moment, allowance
-from agent.core.judge import Judged, judge
+from agent.core.constraints import NO_USE, Allowance, Moment, allowance
+from agent.core.judge import Judged, Running, judge
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, duration_words
 from agent.core.usage import Seen
 from agent.model.grant import Grant
 from agent.model.program import Process
 from agent.model.snapshot import Session
-from agent.model.usage import DayUse, Folding, Usage
+from agent.model.usage import Folding, Usage
 from agent.model.verdict import (
     Effect,
     EndSession,
@@ -50,7 +50,7 @@ class Situation:
     boot: Millis
     boot_id: str
     sessions: tuple[Session, ...]
-    processes: tuple[Process, ...]
+    running: Running
     usage: Usage
     grants: tuple[Grant, ...]
     folding: Folding
@@ -74,13 +74,15 @@ def decide(at: Situation) -> Decision:
     name, now = at.rules.name, at.moment
     state, disagreement = activity(at.sessions)
     paused = any(g.kind == "pause" and (g.until is None or g.until > now.wall) for g in at.grants)
-    judged = judge(at.matcher, now, at.processes, at.usage, at.grants)
+    judged = judge(at.matcher, now, at.running, at.usage, at.grants)
     if now.plan.learning_after and not paused:
         counting = allowance(at.rules, now, at.usage, at.grants, at.folding, counts=True)
         if counting.remaining == 0 and counting.only_minutes:
             # Minutes are used up, but learning goes on: nothing that counts may run, and the session stays.
             judged = judged.without_counting(counting.binding)
-    left = allowance(at.rules, now, at.usage, at.grants, at.folding, judged.counts)
+        left = counting if judged.counts else allowance(at.rules, now, at.usage, at.grants, at.folding, counts=False)
+    else:
+        left = allowance(at.rules, now, at.usage, at.grants, at.folding, judged.counts)
     here = state in (Activity.USED, Activity.UNCONFIRMED) or any(s.active and not s.locked_hint for s in at.sessions)
     free_now = any(start <= now.wall < end for start, end in now.free)
     stage: Stage = "paused"
@@ -92,10 +94,10 @@ def decide(at: Situation) -> Decision:
     effects = [*effects, *told]
     program_effects, ladder = _programs(at, judged, ladder)
     used_up = judged.used_up
-    today = at.usage.days.get(now.day.isoformat(), DayUse())
+    today = at.usage.days.get(now.today, NO_USE)
     verdict = Verdict(
         child=name,
-        day=now.day.isoformat(),
+        day=now.today,
         # While learning goes on, faces show what is true of everything else: the minutes are used up.
         remaining=left.remaining if used_up is None else 0,
         binding=left.binding if used_up is None else used_up,
@@ -104,7 +106,7 @@ def decide(at: Situation) -> Decision:
         in_use=state is Activity.USED,
         free_now=free_now,
         used_today=today.total,
-        granted_today=sum(g.seconds * 1000 for g in at.grants if g.kind == "time" and g.day == now.day.isoformat()),
+        granted_today=sum(g.seconds * 1000 for g in at.grants if g.kind == "time" and g.day == now.today),
         extra_left=left.extra,
         notes=("Something says the screen is locked or idle while programs are in use.",) if disagreement else (),
     )
@@ -234,68 +236,77 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     """Stop what may not run, once told; give a program whose minutes ran out the grace to save."""
     effects: list[Effect] = []
     told, stopping = set(ladder.told), dict(ladder.stopping)
-    day = at.moment.day.isoformat()
+    day = at.moment.today
     running: set[str] = set()
-    for process, verdict in judged.verdicts:
+    for program, verdict in judged.verdicts.items():
         settled = (verdict.left is None and not stopping) or verdict.program in running
         if settled and verdict.action == "allow":
-            continue  # nearly every process at nearly every tick: nothing to do, or done for the program's first
+            continue  # nearly every program at nearly every tick: nothing to do, or done for its first image
         running.add(verdict.program)
-        key = f"{process.pid}/{process.started}"
         once = f"{day}/{verdict.program}"
         match verdict.action:
             case "block" | "ask":
-                if _in_grace(at, judged, verdict, ladder):
-                    continue
-                ran_out = verdict.left == 0 and (verdict.program in stopping or f"{once}/open" in told)
-                if ran_out:
-                    since = stopping.setdefault(verdict.program, at.boot)
-                    if f"{once}/up" not in told:
-                        told.add(f"{once}/up")
-                        effects.append(
-                            _notice(at, verdict.title, verdict.sentence, "grace", verdict.rule, verdict.program)
-                        )
-                    if at.boot - since < at.moment.plan.grace:
-                        continue
-                elif key not in told:
-                    told.add(key)
-                    kind: NoticeKind = "ask" if verdict.action == "ask" else "blocked"
-                    effects.append(_notice(at, verdict.title, verdict.sentence, kind, verdict.rule, verdict.program))
-                effects.append(
-                    StopProgram(
-                        child=at.rules.name,
-                        pid=process.pid,
-                        started=process.started,
-                        program=verdict.program,
-                        title=verdict.title,
-                        rule=verdict.rule,
-                        sentence=verdict.sentence,
-                        at_once=not ran_out,
-                    )
-                )
+                if not _in_grace(at, judged, verdict, ladder):
+                    effects += _stopped(at, verdict, at.running[program], once, told, stopping)
             case "warn" | "inform" if once not in told:
                 told.add(once)
-                effects.append(
-                    _notice(at, verdict.title, verdict.sentence, verdict.action, verdict.rule, verdict.program)
-                )
+                effects.append(_notice(at, verdict, verdict.action))
             case _:
                 if verdict.left is not None:
                     stopping.pop(verdict.program, None)
                     told.discard(f"{once}/up")
                     told.add(f"{once}/open")
-                    effects += _program_notices(
-                        at, verdict.program, verdict.title, verdict.left, verdict.rule, once, told
-                    )
-    for program in [p for p in stopping if p not in running]:
-        del stopping[program]
-        told.discard(f"{day}/{program}/open")
-    if told:
-        alive = {f"{p.pid}/{p.started}" for p in at.processes}
-        told = {t for t in told if t.startswith(day) or t in alive}
-    kept = tuple(sorted(told))
-    if kept == ladder.told and tuple(stopping.items()) == ladder.stopping:
+                    effects += _program_notices(at, verdict, verdict.left, once, told)
+    for key in [p for p in stopping if p not in running]:
+        del stopping[key]
+        told.discard(f"{day}/{key}/open")
+    old = {t for t in told if not t.startswith(day)}
+    if old:
+        told -= old - {_once(process) for found in at.running.values() for process in found}
+    if told == set(ladder.told) and tuple(stopping.items()) == ladder.stopping:
         return effects, ladder
-    return effects, replace(ladder, told=kept, stopping=tuple(stopping.items()))
+    return effects, replace(ladder, told=tuple(sorted(told)), stopping=tuple(stopping.items()))
+
+
+def _stopped(
+    at: Situation,
+    verdict: ProgramVerdict,
+    processes: tuple[Process, ...],
+    once: str,
+    told: set[str],
+    stopping: dict[str, Millis],
+) -> list[Effect]:
+    """Stop a program that may not run: at once when it never might, after the grace when its minutes ran out."""
+    effects: list[Effect] = []
+    ran_out = verdict.left == 0 and (verdict.program in stopping or f"{once}/open" in told)
+    if ran_out:
+        since = stopping.setdefault(verdict.program, at.boot)
+        if f"{once}/up" not in told:
+            told.add(f"{once}/up")
+            effects.append(_notice(at, verdict, "grace"))
+        if at.boot - since < at.moment.plan.grace:
+            return effects
+    for process in processes:
+        if not ran_out and _once(process) not in told:
+            told.add(_once(process))
+            effects.append(_notice(at, verdict, "ask" if verdict.action == "ask" else "blocked"))
+        effects.append(
+            StopProgram(
+                child=at.rules.name,
+                pid=process.pid,
+                started=process.started,
+                program=verdict.program,
+                title=verdict.title,
+                rule=verdict.rule,
+                sentence=verdict.sentence,
+                at_once=not ran_out,
+            )
+        )
+    return effects
+
+
+def _once(process: Process) -> str:
+    return f"{process.pid}/{process.started}"
 
 
 def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: Ladder) -> bool:
@@ -305,9 +316,7 @@ def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: La
     return at.boot - ladder.learning_from < at.moment.plan.grace
 
 
-def _program_notices(
-    at: Situation, program: str, title: str, left: Millis, rule: str, once: str, told: set[str]
-) -> list[Effect]:
+def _program_notices(at: Situation, verdict: ProgramVerdict, left: Millis, once: str, told: set[str]) -> list[Effect]:
     thresholds = at.moment.plan.notices
     if thresholds and left > thresholds[0] and f"{once}/{thresholds[-1]}" not in told:
         return []
@@ -318,9 +327,26 @@ def _program_notices(
     if not due:
         return []
     told.update(f"{once}/{t}" for t in due)
-    text = f"{duration_words(_rounded(left))} left for {title} today."
-    return [Notify(child=at.rules.name, kind="time", title=title, text=text, left=left, rule=rule, program=program)]
+    text = f"{duration_words(_rounded(left))} left for {verdict.title} today."
+    return [
+        Notify(
+            child=at.rules.name,
+            kind="time",
+            title=verdict.title,
+            text=text,
+            left=left,
+            rule=verdict.rule,
+            program=verdict.program,
+        )
+    ]
 
 
-def _notice(at: Situation, title: str, text: str, kind: NoticeKind, rule: str, program: str) -> Notify:
-    return Notify(child=at.rules.name, kind=kind, title=title, text=text, rule=rule, program=program)
+def _notice(at: Situation, verdict: ProgramVerdict, kind: NoticeKind) -> Notify:
+    return Notify(
+        child=at.rules.name,
+        kind=kind,
+        title=verdict.title,
+        text=verdict.sentence,
+        rule=verdict.rule,
+        program=verdict.program,
+    )

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agent.clock import Millis
 from agent.core.constraints import Moment
 from agent.core.programs import Match, Matcher
 from agent.core.rules import ProgramLimit, clock_words
-from agent.core.schedule import holding, opening, week_start
+from agent.core.schedule import day_names, holding, opening, week_start
 from agent.model.grant import Grant
 from agent.model.program import Process, ProgramId
 from agent.model.usage import DayUse, Usage
 from agent.model.verdict import Constraint, ProgramVerdict
+
+Running = Mapping[ProgramId, tuple[Process, ...]]
+"""What runs, each program once with its processes."""
+
+
+def running(processes: Iterable[Process]) -> Running:
+    """Put processes together by program, in the order in which programs come first."""
+    by: dict[ProgramId, list[Process]] = {}
+    for process in processes:
+        by.setdefault(process.program, []).append(process)
+    return {program: tuple(found) for program, found in by.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """All of a child's programs at one moment; plumbing is left out."""
 
-    verdicts: tuple[tuple[Process, ProgramVerdict], ...]
+    verdicts: Mapping[ProgramId, ProgramVerdict]
     keys: tuple[str, ...]
     """Programs to record as running, sorted."""
     groups: tuple[str, ...]
@@ -32,7 +43,7 @@ class Judged:
     def without_counting(self, because: Constraint | None) -> Judged:
         """The same with everything that counts blocked, because the minutes are used up."""
         after = replace(self, used_up=because, counts=False)
-        return replace(after, verdicts=tuple((process, after.narrowed(verdict)) for process, verdict in self.verdicts))
+        return replace(after, verdicts={program: after.narrowed(v) for program, v in self.verdicts.items()})
 
     def narrowed(self, verdict: ProgramVerdict) -> ProgramVerdict:
         """A verdict on one program with ``used_up`` applied."""
@@ -42,25 +53,21 @@ class Judged:
         return _with(verdict, "block", self.used_up.rule, sentence, left=0)
 
 
-def judge(matcher: Matcher, now: Moment, processes: Sequence[Process], usage: Usage, grants: Iterable[Grant]) -> Judged:
-    """Judge every process of a child."""
-    permits = tuple(g for g in grants if g.kind == "program" and (g.until is None or g.until > now.wall))
-    fresh: dict[ProgramId, ProgramVerdict | None] = {}
-    verdicts: list[tuple[Process, ProgramVerdict]] = []
-    for process in processes:
-        identity = process.program
-        try:
-            verdict = fresh[identity]
-        except KeyError:
-            match = matcher.match(identity)
-            verdict = fresh[identity] = _verdict(matcher, match, identity, now, usage, permits) if match.key else None
-        if verdict is not None:
-            verdicts.append((process, verdict))
+def judge(
+    matcher: Matcher, now: Moment, programs: Iterable[ProgramId], usage: Usage, grants: Iterable[Grant]
+) -> Judged:
+    """Judge every program that a child runs."""
+    permits = _permits(now, grants)
+    verdicts: dict[ProgramId, ProgramVerdict] = {}
     keys: set[str] = set()
     groups: set[str] = set()
     counted = exempt = False
-    for verdict in fresh.values():
-        if verdict is None or verdict.action in ("block", "ask"):
+    for program in programs:
+        match = matcher.match(program)
+        if not match.key:
+            continue
+        verdict = verdicts[program] = _verdict(matcher, match, program, now, usage, permits)
+        if verdict.action in ("block", "ask"):
             continue
         keys.add(verdict.program)
         groups.update(verdict.groups)
@@ -70,15 +77,18 @@ def judge(matcher: Matcher, now: Moment, processes: Sequence[Process], usage: Us
             exempt = True
     # With "listed", only what is listed counts; otherwise all counts unless nothing runs but programs that do not.
     counts = counted if now.plan.count_listed else counted or not exempt
-    return Judged(tuple(verdicts), tuple(sorted(keys)), tuple(sorted(groups)), counts)
+    return Judged(verdicts, tuple(sorted(keys)), tuple(sorted(groups)), counts)
 
 
 def verdict_on(
     matcher: Matcher, program: ProgramId, now: Moment, usage: Usage, grants: Iterable[Grant]
 ) -> ProgramVerdict:
     """What would be decided about a program now (``fairtime why``, and the start-event path)."""
-    permits = tuple(g for g in grants if g.kind == "program" and (g.until is None or g.until > now.wall))
-    return _verdict(matcher, matcher.match(program), program, now, usage, permits)
+    return _verdict(matcher, matcher.match(program), program, now, usage, _permits(now, grants))
+
+
+def _permits(now: Moment, grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    return tuple(g for g in grants if g.kind == "program" and (g.until is None or g.until > now.wall))
 
 
 def permitted(subject: str, program: ProgramId, key: str, strong: bool) -> bool:
@@ -99,36 +109,21 @@ def permitted(subject: str, program: ProgramId, key: str, strong: bool) -> bool:
 def _verdict(
     matcher: Matcher, match: Match, program: ProgramId, now: Moment, usage: Usage, permits: tuple[Grant, ...]
 ) -> ProgramVerdict:
-    limit = match.limit
-    sentence = _sentence(match, limit)
-    verdict = ProgramVerdict(
-        action=match.action,
-        rule=match.rule,
-        sentence=sentence,
-        program=match.key or program.name,
-        title=match.title,
-        counts=match.counts,
-        groups=match.groups,
-    )
+    verdict = match.verdict
     for grant in permits:
         if permitted(grant.subject, program, match.key, match.strong):
             until = f" until {clock_words(grant.until, matcher.rules.zone)}" if grant.until else ""
-            return _with(verdict, "allow", f"grant/{grant.id}", f"{grant.by} allowed {match.title}{until}.")
-    if match.action in ("block", "ask"):
-        return verdict
-    limits = [one for one in (limit, *match.group_limits) if one is not None]
+            return _with(verdict, "allow", f"grant/{grant.id}", f"{grant.by} allowed {verdict.title}{until}.")
     left: Millis | None = None
-    for one in limits:
-        if one.action == "block" and one is not limit:
-            continue
-        shut = _shut(matcher, one, now)
+    for limit in match.limits:
+        shut = _shut(matcher, limit, now)
         if shut:
-            return _with(verdict, "block", one.id, shut)
-        rest = _left(one, match, usage, now)
+            return _with(verdict, "block", limit.id, shut)
+        rest = _left(limit, match.key, usage, now)
         if rest is not None and (left is None or rest < left):
-            left, rule = rest, one.id
+            left, rule = rest, limit.id
     if left == 0:
-        text = f"Today's time for {match.title} is used up."
+        text = f"Today's time for {verdict.title} is used up."
         return _with(verdict, "block", rule, text, left=0)
     if left is None:
         return verdict
@@ -145,42 +140,23 @@ def _shut(matcher: Matcher, limit: ProgramLimit, now: Moment) -> str:
     return f"{limit.title} has its own hours, and this is outside them.{when}"
 
 
-def _left(limit: ProgramLimit, match: Match, usage: Usage, now: Moment) -> Millis | None:
+def _left(limit: ProgramLimit, key: str, usage: Usage, now: Moment) -> Millis | None:
     """What a rule's own minutes leave; ``None`` without any."""
-    found: list[Millis] = []
+    left: Millis | None = None
     if limit.budget is not None:
-        found.append(limit.budget - _used(limit, match, usage.days.get(now.day.isoformat())))
+        left = limit.budget - _used(limit, key, usage.days.get(now.today))
     if limit.week is not None:
-        monday = week_start(now.day)
-        used = sum(
-            _used(limit, match, usage.days.get(day))
-            for day in usage.days
-            if monday.isoformat() <= day <= now.day.isoformat()
-        )
-        found.append(limit.week - used)
-    return max(0, min(found)) if found else None
+        used = sum(_used(limit, key, usage.days.get(day)) for day in day_names(week_start(now.day), now.day))
+        left = limit.week - used if left is None else min(left, limit.week - used)
+    return None if left is None else max(0, left)
 
 
-def _used(limit: ProgramLimit, match: Match, use: DayUse | None) -> Millis:
+def _used(limit: ProgramLimit, key: str, use: DayUse | None) -> Millis:
     if use is None:
         return 0
     if limit.source.group:
         return use.groups.get(limit.source.group, 0)
-    return use.programs.get(match.key, 0)
-
-
-def _sentence(match: Match, limit: ProgramLimit | None) -> str:
-    if limit is not None and limit.source.reason:
-        return limit.source.reason
-    match match.action:
-        case "block":
-            return f"{match.title} is not on your list of programs."
-        case "ask":
-            return f"{match.title} is new here. Ask a guardian for it."
-        case "warn":
-            return f"{match.title}: talk about this one with a guardian."
-        case _:
-            return f"{match.title} is allowed."
+    return use.programs.get(key, 0)
 
 
 def _with(

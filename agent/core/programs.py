@@ -18,6 +18,7 @@ from agent.core.rules import ChildRules, Plan, ProgramLimit, hours_on
 from agent.core.schedule import Span, spans
 from agent.model.policy import Action, CatalogueEntry
 from agent.model.program import ProgramId
+from agent.model.verdict import ProgramVerdict
 
 _STRICTNESS: dict[Action, int] = {"allow": 0, "inform": 1, "warn": 2, "ask": 3, "block": 4}
 
@@ -30,16 +31,12 @@ class Match:
 
     key: str
     """The ledger's name for it; empty for plumbing, which is not recorded."""
-    title: str
-    rule: str
-    action: Action
-    limit: ProgramLimit | None
+    verdict: ProgramVerdict
+    """What is decided unless a grant, hours or used up minutes say otherwise; ``counts``: time in it counts
+    (``count = "all"``), or is listed to count (``count = "listed"``)."""
     strong: bool
-    counts: bool
-    """Time in it counts (``count = "all"``), or is listed to count (``count = "listed"``)."""
-    groups: tuple[str, ...] = ()
-    group_limits: tuple[ProgramLimit, ...] = ()
-    """Group rules that also apply, for their budgets and hours."""
+    limits: tuple[ProgramLimit, ...] = ()
+    """The rules whose hours or minutes can still shut an allowed program, the one that names it best first."""
 
 
 @dataclass(slots=True)
@@ -118,7 +115,11 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
             else f"{rules.name}/unknown-programs"
         )
         recorded = "" if rule == "system" else key
-        return Match(recorded, title, rule, action, None, strong_entry, not plan.count_listed, groups)
+        return Match(
+            recorded,
+            _said(recorded or program.name, title, rule, action, not plan.count_listed, groups, ""),
+            strong_entry,
+        )
     level, limit, strong = best
     action = limit.action
     counts = limit.counts if limit.counts is not None else not plan.count_listed
@@ -129,8 +130,29 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
     title = entry.name if entry else (limit.title or title if level not in (GROUP, NAME) else title)
     if entry is None and level != GROUP and limit.source.name is None:
         key = limit.source.program or limit.source.id or key
-    others = tuple(other for other in group_limits if other is not limit)
-    return Match(key, title, limit.id, action, limit, strong, counts, groups, others)
+    # Group rules that also apply count for their budgets and hours; what blocks the group is overruled by the better match.
+    others = (other for other in group_limits if other is not limit and other.action != "block")
+    limits = () if action in ("block", "ask") else tuple(one for one in (limit, *others) if one.passing)
+    verdict = _said(key or program.name, title, limit.id, action, counts, groups, limit.source.reason or "")
+    return Match(key, verdict, strong, limits)
+
+
+def _said(
+    key: str, title: str, rule: str, action: Action, counts: bool, groups: tuple[str, ...], reason: str
+) -> ProgramVerdict:
+    if not reason:
+        match action:
+            case "block":
+                reason = f"{title} is not on your list of programs."
+            case "ask":
+                reason = f"{title} is new here. Ask a guardian for it."
+            case "warn":
+                reason = f"{title}: talk about this one with a guardian."
+            case _:
+                reason = f"{title} is allowed."
+    return ProgramVerdict(
+        action=action, rule=rule, sentence=reason, program=key, title=title, counts=counts, groups=groups
+    )
 
 
 def _level(

@@ -45,6 +45,11 @@ class ProgramLimit:
     hours: HoursByDay | None
     counts: bool | None
 
+    @property
+    def passing(self) -> bool:
+        """It allows only for a time: it has minutes or hours of its own."""
+        return self.budget is not None or self.week is not None or bool(self.hours)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

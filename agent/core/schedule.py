@@ -54,6 +54,12 @@ def week_start(day: dt.date) -> dt.date:
     return day - dt.timedelta(days=day.weekday())
 
 
+@lru_cache(maxsize=64)
+def day_names(first: dt.date, last: dt.date) -> tuple[str, ...]:
+    """The ISO names of the days from ``first`` to ``last``, as the ledger's sums are filed by."""
+    return tuple((first + dt.timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
+
+
 def next_hour(wall: Millis, zone: ZoneInfo) -> Millis:
     """The wall time at which the local hour changes next."""
     at = local(wall, zone)

@@ -96,22 +96,24 @@ def fold(
 def added(usage: Usage, charges: Iterable[Charge]) -> Usage:
     """The sums with these charges added; other children's are left out."""
     days = dict(usage.days)
+    by_day: dict[str, list[Charge]] = {}
     for charge in charges:
-        if charge.child != usage.child:
-            continue
-        day = days.get(charge.day, DayUse())
-        match charge.kind:
-            case "total":
-                day = replace(day, total=day.total + charge.millis)
-            case "extra":
-                day = replace(day, extra=day.extra + charge.millis)
-            case "program":
-                day = replace(
-                    day, programs={**day.programs, charge.key: day.programs.get(charge.key, 0) + charge.millis}
-                )
-            case "group":
-                day = replace(day, groups={**day.groups, charge.key: day.groups.get(charge.key, 0) + charge.millis})
-        days[charge.day] = day
+        if charge.child == usage.child:
+            by_day.setdefault(charge.day, []).append(charge)
+    for name, found in by_day.items():
+        day = days.get(name, DayUse())
+        total, extra, programs, groups = day.total, day.extra, dict(day.programs), dict(day.groups)
+        for charge in found:
+            match charge.kind:
+                case "total":
+                    total += charge.millis
+                case "extra":
+                    extra += charge.millis
+                case "program":
+                    programs[charge.key] = programs.get(charge.key, 0) + charge.millis
+                case "group":
+                    groups[charge.key] = groups.get(charge.key, 0) + charge.millis
+        days[name] = DayUse(total=total, extra=extra, programs=programs, groups=groups)
     return replace(usage, days=days)
 
 

@@ -37,7 +37,8 @@ class Session(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Sessions and processes of the accounts that the service asked about.
 
-    ``processes`` holds every process of those accounts; ``complete`` is False when a scan was cut short, so that a missing
+    ``processes`` holds every process of those accounts, and is the same tuple while nothing started or ended, so that who
+    reads it need not look through it at every tick; ``complete`` is False when a scan was cut short, so that a missing
     process proves nothing.  ``degraded`` names what the host could not see this time, in words for a guardian.
     """
 

@@ -54,6 +54,7 @@ class FakeHost:
     _decide: Callable[[Process], Start] | None = None
     _wake: Callable[[], None] | None = None
     _serial: int = 1000
+    _seen: tuple[Process, ...] = ()
 
     # ---- what people do ------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class FakeHost:
                 for s in self.sessions.values()
                 if s.account in self._watched
             ),
-            processes=tuple(r.process for r in self.running.values() if r.process.account in self._watched),
+            processes=self._processes(),
             degraded=tuple(self.missing.values()),
         )
 
@@ -235,6 +236,13 @@ class FakeHost:
         elif answer is Start.HOLD:
             self.held.add(process.pid)
         return True
+
+    def _processes(self) -> tuple[Process, ...]:
+        """The same tuple as long as nothing started or ended, as ``Snapshot`` promises."""
+        found = tuple(r.process for r in self.running.values() if r.process.account in self._watched)
+        if found != self._seen:
+            self._seen = found
+        return self._seen
 
     def _tree(self, pid: int) -> list[int]:
         tree = [pid]

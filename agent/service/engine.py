@@ -7,9 +7,8 @@ same engine on the fake computer.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +17,7 @@ from agent.clock import SECOND, Instant, Millis, between
 from agent.core.activity import Activity, activity
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
-from agent.core.judge import verdict_on
+from agent.core.judge import Running, running, verdict_on
 from agent.core.programs import Matchers, needs_hash
 from agent.core.rules import ChildRules, Rules, duration_words
 from agent.core.schedule import policy_day
@@ -60,6 +59,7 @@ class Child:
     moment: Moment | None = None
     seen: Seen | None = None
     decision: Decision | None = None
+    running: Running = field(default_factory=dict)
     disagreed: bool = False
 
 
@@ -99,6 +99,8 @@ class Engine:
     _matchers: Matchers = field(default_factory=Matchers)
     _resumed: bool = False
     _shown: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    _sorted: tuple[Process, ...] | None = None
+    """The processes that ``Child.running`` was made of."""
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -128,6 +130,7 @@ class Engine:
             del self.children[name]
         for name, child in self.children.items():
             child.rules, child.moment = rules.children[name], None
+        self._sorted = None
 
     def confirm_clock(self, now: Instant) -> None:
         if self.keeper is not None:
@@ -148,18 +151,25 @@ class Engine:
         if before is not None and keeper is not None:
             self._fold(before, now, keeper.wall, snapshot, out)
         self.last = now
-        sessions, processes = _by_account(snapshot.sessions), _by_account(snapshot.processes)
+        self._sort(snapshot.processes)
         for name, child in self.children.items():
-            accounts = child.rules.child.accounts
-            here = tuple(s for account in accounts for s in sessions.get(account, ()))
-            runs = tuple(p for account in accounts for p in processes.get(account, ()))
-            self._decide(name, child, now, here, runs, out)
+            here = tuple(s for s in snapshot.sessions if self.rules.accounts.get(s.account) == name)
+            self._decide(name, child, now, here, out)
         if clock_event is not None:
             day = next(iter(self.children.values())).moment
             out.events.append(
                 LedgerEvent(at=out.wall, day=day.day.isoformat() if day else "", kind="clock", text=clock_event.text)
             )
         return out
+
+    def _sort(self, processes: tuple[Process, ...]) -> None:
+        """Tell each child's programs apart, when anything started or ended: a host gives the same tuple until then."""
+        if processes is self._sorted:
+            return
+        self._sorted = processes
+        by = _by_child(processes, self.rules.accounts)
+        for name, child in self.children.items():
+            child.running = running(by.get(name, ()))
 
     def _fold(self, before: Instant, now: Instant, wall: Millis, snapshot: Snapshot, out: Step) -> None:
         passage = between(before, now)
@@ -213,7 +223,6 @@ class Engine:
         child: Child,
         now: Instant,
         sessions: tuple[Session, ...],
-        processes: tuple[Process, ...],
         out: Step,
     ) -> None:
         at = moment(child.rules, out.wall, child.moment)
@@ -229,7 +238,7 @@ class Engine:
                 boot=now.boot,
                 boot_id=now.boot_id,
                 sessions=sessions,
-                processes=processes,
+                running=child.running,
                 usage=child.usage,
                 grants=self.grants_of(name),
                 folding=child.folding,
@@ -300,13 +309,10 @@ class Engine:
         return found
 
 
-_Owned = TypeVar("_Owned", Session, Process)
-
-
-def _by_account(found: Iterable[_Owned]) -> dict[str, list[_Owned]]:
-    by: dict[str, list[_Owned]] = {}
-    for one in found:
-        by.setdefault(one.account, []).append(one)
+def _by_child(processes: Iterable[Process], accounts: Mapping[str, str]) -> dict[str, list[Process]]:
+    by: dict[str, list[Process]] = {}
+    for process in processes:
+        by.setdefault(accounts.get(process.account, ""), []).append(process)
     return by
 
 

@@ -24,7 +24,7 @@ def child_state(child: Child, grants: Iterable[Grant], requests: Iterable[Reques
     assert at is not None, "asked before the first tick"
     verdict = decision.verdict
     today = child.usage.days.get(verdict.day, DayUse())
-    running = {v.program: v for _, v in decision.judged.verdicts}
+    running = {v.program: v for v in decision.judged.verdicts.values()}
     return ChildState(
         child=verdict.child,
         verdict=verdict,

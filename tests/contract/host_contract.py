@@ -217,6 +217,16 @@ class HostContract:
         snapshot = await opened.host.observe()
         assert snapshot.sessions == () and snapshot.processes == ()
 
+    async def test_observe_gives_the_same_tuple_while_nothing_starts_or_ends(self, opened: Rig) -> None:
+        (key,) = await opened.start(opened.child, "chess")
+        await until_seen(opened, key)
+        first = (await opened.host.observe()).processes
+        await opened.pass_time(1_000)
+        assert (await opened.host.observe()).processes is first
+        (other,) = await opened.start(opened.child, "chess")
+        await until_seen(opened, other)
+        assert (await opened.host.observe()).processes is not first
+
     async def test_observe_drops_what_ended(self, opened: Rig) -> None:
         (key,) = await opened.start(opened.child, "chess")
         await until_seen(opened, key)

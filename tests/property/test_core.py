@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -80,8 +81,6 @@ class World:
         self.tick()
 
     def tick(self) -> None:
-        import asyncio
-
         step = self.engine.step(self.host.clock.now(), asyncio.run(self.host.observe()))
         self.effects += step.effects
         for charge in step.charges:
@@ -422,3 +421,38 @@ def test_when_minutes_run_out_learning_goes_on_and_the_rest_gets_time_to_save() 
     world.tick()
     world.pass_time(10 * MINUTE)
     assert world.charged["total"] == charged, "learning does not count"
+
+
+APPS = (
+    ProgramId(name="supertux2", path="/usr/games/supertux2", package="deb:supertux", **FIRM),
+    ProgramId(name="gcompris-qt", path="/usr/games/gcompris-qt", package="deb:gcompris-qt", **FIRM),
+    ProgramId(name="odd", path="/home/mia/odd"),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("start", "quit", "become", "wait")), st.integers(0, 2)), max_size=40))
+@settings(deadline=None, max_examples=60)
+def test_what_is_remembered_between_ticks_changes_no_decision(story: list[tuple[str, int]]) -> None:
+    """An engine that is given the same processes anew at every tick decides like one that is given the same tuple."""
+    from agent.model.policy import ProgramRule
+
+    policy = rules().policy
+    listed = [ProgramRule(group="games", budget={"all": "40s"}), ProgramRule(name="odd", action="block")]
+    child = replace(policy.family.children[0], limits=replace(policy.family.children[0].limits, programs=listed))
+    compiled = compile_policy(replace(policy, family=replace(policy.family, children=[child])))
+    world, other = World(compiled), World(compiled)
+    world.host.login("mia")
+    for deed, which in story:
+        pids = list(world.host.running)
+        if deed == "start":
+            world.host.start("mia", APPS[which])
+        elif deed == "quit" and pids:
+            world.host.quit(pids[which % len(pids)])
+        elif deed == "become" and pids:
+            world.host.become(pids[-1], APPS[which])
+        world.host.advance(20 * SECOND if deed == "wait" else SECOND)
+        now, snapshot = world.host.clock.now(), asyncio.run(world.host.observe())
+        step = world.engine.step(now, snapshot)
+        again = other.engine.step(now, replace(snapshot, processes=(*snapshot.processes,)))
+        assert (step.effects, step.charges, step.events) == (again.effects, again.charges, again.events)
+        assert world.engine.children["mia"].decision == other.engine.children["mia"].decision

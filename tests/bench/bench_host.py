@@ -213,12 +213,14 @@ def game_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def crowd(total: int) -> Iterator[int]:
-    """``total`` processes on this machine, half of the added ones the bench account's."""
+    """``total`` processes on this machine, half of the added ones the bench account's, as if on a display of its own."""
     started = []
     missing = max(0, total - len(psutil.pids()))
     root = os.geteuid() == 0
     for number in range(missing):
-        whose = {"user": UID, "group": UID, "extra_groups": []} if root and number % 2 else {}
+        whose = (
+            {"user": UID, "group": UID, "extra_groups": [], "env": {"DISPLAY": ":61"}} if root and number % 2 else {}
+        )
         started.append(subprocess.Popen(["/bin/sleep", "120"], **whose))  # type: ignore[call-overload]  # mixed keywords
     try:
         yield len(psutil.pids())

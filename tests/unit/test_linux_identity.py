@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 from agent.platforms.linux import permissions, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
-from agent.platforms.linux.identity import Identifier, clean
+from agent.platforms.linux.identity import HASH_NOW, Identifier, clean
 from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.packages import Packages
+from agent.platforms.linux.permissions import follow
 
 OTHER = Person("#61237", 61237, frozenset({61237}))
 ME = Person("me", os.geteuid(), frozenset(os.getgroups()))
@@ -161,13 +162,6 @@ def test_a_shell_at_its_prompt_is_itself(identifier: Identifier, start: Start) -
     assert found is not None and found.path == DASH and found.protected and not found.interpreter
 
 
-def test_an_appimage_is_named_by_its_file(identifier: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(procfs, "environ", lambda pid, *names: {"APPIMAGE": "/home/mia/Game-1.2.AppImage"})
-    found = identifier.running(os.getpid(), OTHER, "/tmp/.mount_GameAB12cd/usr/bin/game")
-    assert found is not None
-    assert (found.name, found.protected, found.package) == ("Game-1.2.AppImage", False, "")
-
-
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace, which needs root")
 def test_a_path_in_a_namespace_of_its_own_proves_nothing(identifier: Identifier, tmp_path: Path) -> None:
@@ -180,10 +174,136 @@ def test_a_path_in_a_namespace_of_its_own_proves_nothing(identifier: Identifier,
         until(lambda: settled(process.pid))
         found = identifier.running(process.pid, OTHER)
         assert found is not None
-        assert not found.protected and found.package == ""
+        assert (found.path, found.package) == (str(tmp_path / "game"), ""), "the file that it truly is"
+        assert not (identifier.running(process.pid, ME) or found).protected
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace, which needs root")
+class TestThroughANamespace:
+    """A namespace of the child's holds a game under an allowed program's name; it is started from outside."""
+
+    @pytest.fixture
+    def inside(self) -> Iterator[str]:
+        """The root folder, as seen from here, of a namespace whose /usr/games is a memory of the child's own."""
+        script = (
+            "mount -t tmpfs none /usr/games && cp /bin/sleep /usr/games/chess && "
+            "echo 'import time; time.sleep(60)' > /usr/games/chess.py && echo ready && exec sleep 60"
+        )
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            yield f"/proc/{process.pid}/root"
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_an_executable_lies_where_its_mount_is(self, identifier: Identifier, start: Start, inside: str) -> None:
+        pid = start(f"{inside}/usr/games/chess", "60")
+        assert procfs.exe(pid) == "/usr/games/chess", "what the kernel's link says"
+        found = identifier.running(pid, OTHER)
+        assert found is not None and (found.name, found.protected, found.package) == ("chess", False, "")
+
+    @pytest.mark.parametrize("way", ["folder", "path"])
+    def test_a_script_lies_where_its_mount_is(
+        self, identifier: Identifier, start: Start, inside: str, way: str
+    ) -> None:
+        python = os.path.realpath("/usr/bin/python3")
+        folder = Path(f"{inside}/usr/games")
+        if way == "folder":
+            pid = start("python3", "chess.py", executable=python, cwd=folder)
+        else:
+            pid = start("python3", f"{folder}/chess.py", executable=python)
+        found = identifier.running(pid, OTHER)
+        assert found is not None and (found.name, found.protected, found.package) == ("chess.py", False, "")
+
+    def test_an_open_file_lies_where_its_mount_is(self, identifier: Identifier, inside: str) -> None:
+        with open(f"{inside}/usr/games/chess", "rb") as file:
+            found = identifier.opened(file.fileno(), OTHER, os.getpid())
+        assert found is not None and (found.name, found.protected, found.package) == ("chess", False, "")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the root folder, which needs root")
+def test_a_script_below_another_root_is_not_the_one_of_that_name_here(
+    identifier: Identifier, start: Start, tmp_path: Path
+) -> None:
+    """chroot in our own mount namespace: a path means another file there, so it proves nothing."""
+    for folder in ("usr/games", "lib", "lib64"):
+        (tmp_path / folder).mkdir(parents=True)
+    game = tmp_path / "usr/games/game"
+    game.write_text("read x\n")
+    needed = subprocess.run(["ldd", DASH], capture_output=True, text=True, check=True).stdout
+    for word in (DASH, *(word for word in needed.split() if word.startswith("/"))):
+        target = tmp_path / word.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(word, target)
+    process = subprocess.Popen(["chroot", str(tmp_path), DASH, "/usr/games/game"], stdin=subprocess.PIPE)
+    try:
+        until(lambda: (procfs.exe(process.pid) or "").endswith(DASH) and settled(process.pid))
+        found = identifier.running(process.pid, OTHER)
+        assert found is not None
+        assert (found.name, found.protected, found.interpreter) == ("game", False, f"{tmp_path}{DASH}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_link_of_the_accounts_own_proves_nothing(identifier: Identifier, start: Start) -> None:
+    """It may lead to an allowed script while we look, and to a game when the interpreter opens it."""
+    python = os.path.realpath("/usr/bin/python3")
+    script = os.path.realpath("/usr/bin/py3compile")
+    folder = Path("/tmp/fairtime-link-test")
+    folder.mkdir(mode=0o777, exist_ok=True)
+    try:
+        folder.chmod(0o777)
+        link = folder / "tool"
+        link.symlink_to(script)
+        direct = follow(script, OTHER, identifier.mounts)
+        assert direct is not None and direct.steady and direct.path == script
+        loose = follow(str(link), OTHER, identifier.mounts)
+        assert loose is not None and not loose.steady and loose.path == script
+        found = identifier.running(start("python3", "-i", str(link), executable=python), OTHER)
+        assert found is not None and not found.protected and found.package == ""
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_an_open_file_is_known_by_its_descriptor(identifier: Identifier, tmp_path: Path) -> None:
+    with open(SLEEP, "rb") as file:
+        found = identifier.opened(file.fileno(), OTHER)
+        assert found is not None
+        assert (found.name, found.path, found.package, found.protected) == ("sleep", SLEEP, "deb:coreutils", True)
+    shutil.copy(SLEEP, tmp_path / "chess")
+    with open(tmp_path / "chess", "rb") as file:
+        (tmp_path / "chess").rename(tmp_path / "draughts")
+        found = identifier.opened(file.fileno(), ME)
+        assert found is not None
+        assert (found.name, found.path, found.protected) == ("draughts", str(tmp_path / "draughts"), False)
+        assert found.sha256 == Hashes().of(SLEEP)
+    assert identifier.opened(9_999, ME) is None
+    reader, writer = os.pipe()
+    try:
+        assert identifier.opened(reader, ME) is None, "no regular file"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_large_open_file_is_hashed_later(identifier: Identifier, tmp_path: Path) -> None:
+    (tmp_path / "game").write_bytes(b"x" * (HASH_NOW + 1))
+    waiting: list[int] = []
+    identifier.hash_later = waiting.append
+    with open(tmp_path / "game", "rb") as file:
+        found = identifier.opened(file.fileno(), ME)
+        assert found is not None and found.sha256 == "" and len(waiting) == 1
+        identifier.hashes.of_open(waiting[0])
+        os.close(waiting[0])
+        found = identifier.opened(file.fileno(), ME)
+        assert found is not None and len(found.sha256) == 64
 
 
 def test_what_a_path_would_be(identifier: Identifier, tmp_path: Path) -> None:

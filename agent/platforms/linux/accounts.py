@@ -12,7 +12,7 @@ import pwd
 import sys
 from bisect import bisect_right
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
@@ -42,6 +42,8 @@ class Person:
     subuids: tuple[Range, ...] = ()
     subgids: tuple[Range, ...] = ()
     home: str = ""
+    kin: tuple[Person, ...] = ()
+    """The other watched accounts: what one of them can write, it can write for this one."""
 
     def owns(self, uid: int) -> bool:
         return uid == self.uid or any(first <= uid <= last for first, last in self.subuids)
@@ -86,8 +88,9 @@ def owners(
 
     Root is no child and left out, unless asked for.
     """
-    found = [p for name in names if (p := person(name, subuid=subuid, subgid=subgid)) is not None]
-    return Owners.of([p for p in found if p.uid != 0 or may_include_root])
+    known = [p for name in names if (p := person(name, subuid=subuid, subgid=subgid)) is not None]
+    found = [p for p in known if p.uid != 0 or may_include_root]
+    return Owners.of([replace(p, kin=tuple(other for other in found if other.uid != p.uid)) for p in found])
 
 
 def person(name: str, *, subuid: Path = _SUBUID, subgid: Path = _SUBGID) -> Person | None:

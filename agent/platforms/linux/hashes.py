@@ -29,8 +29,8 @@ class Hashes:
         self._seen: OrderedDict[Fingerprint, str] = OrderedDict()
         self._lock = Lock()
 
-    def known(self, path: str) -> str:
-        """The hash if the present content was read before, else empty.  ``path`` may be a /proc/PID/exe link."""
+    def known(self, path: str | int) -> str:
+        """The hash if the present content was read before, else empty.  ``path`` may be a /proc link or a descriptor."""
         try:
             return self._seen.get(_fingerprint(os.stat(path)), "")
         except (OSError, ValueError):

@@ -1,15 +1,17 @@
 """Who a running program is: file, package, and whether its account could have made it.
 
-The kernel's link /proc/PID/exe gives a path *as the process's own mount namespace names it*.  A child can make a namespace
-(``unshare -rm``) and mount a game over ``/usr/bin/chess`` there, so in a foreign namespace the path only counts when our
-file at that path is the very same inode.  Inside a Flatpak ``/app/bin/x`` is looked up in the installation that
-``/.flatpak-info`` names, and again only the inode decides.  What is not proven stays empty, and is never ``protected``.
+The kernel's link /proc/PID/exe gives a path *as the file's own mount namespace names it*.  A child can make a namespace
+(``unshare -rm``) and mount a game over ``/usr/bin/chess`` there, so the path only counts when its mount is one of ours or
+leads back to one of ours (``mounts``): that is also how ``/app/bin/x`` inside a Flatpak becomes the installed file.  The same
+goes for the folder that an interpreter stands in and for the root that it sees.  What is not proven stays empty, and is
+never ``protected``.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,18 +24,18 @@ from agent.platforms.linux import interpreters, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
 from agent.platforms.linux.launchers import Launchers
+from agent.platforms.linux.mounts import Mounts, Pace, Spot
 from agent.platforms.linux.packages import Packages
-from agent.platforms.linux.permissions import protected
+from agent.platforms.linux.permissions import follow, protected
 
-DELETED = " (deleted)"
 HASH_NOW = 1 << 20
 """Files of the account's own up to this size (bytes) are hashed on the spot, under a millisecond; larger ones later."""
 
 _DEPTH = 4
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _APPIMAGE = re.compile(r"^/tmp/\.mount_[^/]+/")
 _SNAP = re.compile(r"^/(?:var/lib/snapd/)?snap/([a-z0-9][a-z0-9-]*)/[^/]+/")
 _FLATPAK = re.compile(r"^(?:/var/lib/flatpak|/.+/\.local/share/flatpak)/app/([A-Za-z0-9._-]+)/")
-_INSTANCE_LIMIT = 65_536
 
 
 @dataclass(slots=True)
@@ -43,23 +45,48 @@ class Identifier:
     packages: Packages = field(default_factory=Packages)
     launchers: Launchers = field(default_factory=Launchers)
     hashes: Hashes = field(default_factory=Hashes)
+    mounts: Mounts = field(default_factory=Mounts)
     hash_later: Callable[[int], None] | None = None
-    _home: str = field(default_factory=lambda: procfs.namespace("self", "mnt"))
+    """Takes over a descriptor; without it large files stay without a hash."""
 
     def running(self, pid: int, person: Person, link: str | None = None) -> ProgramId | None:
         """The program of a process; ``None`` when the process is gone, a zombie or the kernel's own."""
         if link is None:
             link = procfs.exe(pid)
-        if link is None:
+        fd = procfs.open_exe(pid) if link is not None else -1
+        if fd < 0:
             return None
-        if link.startswith("/memfd:"):
-            return ProgramId(name=clean(link[7:].removesuffix(DELETED)) or "memfd")
-        place = self._place(pid, link)
-        kind = interpreters.family(place.name)
-        if not kind:
-            return self._plain(pid, place, person)
-        argv = procfs.cmdline(pid)
-        return self._inside(kind, place, argv, person, procfs.cwd(pid), pid, _DEPTH)
+        try:
+            spot = self.mounts.spot(fd, pid)
+            if spot is None:
+                return None
+            if spot.path.startswith("/memfd:"):
+                return ProgramId(name=clean(spot.path[7:]) or "memfd")
+            place = _Place(spot.path, spot.sure, f"/proc/self/fd/{fd}", spot.pace)
+            kind = interpreters.family(place.name)
+            if not kind:
+                return self._plain(pid, place, person)
+            return self._inside(kind, place, procfs.cmdline(pid), person, pid, _DEPTH)
+        finally:
+            os.close(fd)
+
+    def opened(self, fd: int, person: Person, pid: int = 0) -> ProgramId | None:
+        """The program in an open file that ``person`` is about to run, for the moment before its first instruction.
+
+        The file itself, not what an interpreter will make of it: that is known only after the start (``running``).
+        ``pid`` is whoever opened it; its mount table is read only when the file's mount is not one of ours.  Nothing is
+        opened by path, nothing is asked of a file system that a process or a network serves.  ``None`` when ``fd`` is no
+        regular file.
+        """
+        spot = self.mounts.spot(fd, pid)
+        if spot is None:
+            return None
+        if spot.path.startswith("/memfd:"):
+            return ProgramId(name=clean(spot.path[7:]) or "memfd")
+        if spot.pace is not Pace.NEVER and not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        place = _Place(spot.path, spot.sure, fd, spot.pace)
+        return self._finish(place, place.name, person, "", place.handle)
 
     def file(self, path: str, person: Person) -> ProgramId | None:
         """What ``path`` would be if ``person`` ran it; ``None`` when there is no such program."""
@@ -69,9 +96,9 @@ class Identifier:
         place = _Place(real, True, real)
         ending = real.rpartition(".")[2].lower()
         if ending == "jar":
-            return self._inside("java", _runner("java"), ["java", "-jar", real], person, "/", 0, _DEPTH)
+            return self._inside("java", _runner("java"), ["java", "-jar", real], person, 0, _DEPTH)
         if ending in ("exe", "msi"):
-            return self._inside("wine", _runner("wine"), ["wine", real], person, "/", 0, _DEPTH)
+            return self._inside("wine", _runner("wine"), ["wine", real], person, 0, _DEPTH)
         if not os.access(real, os.X_OK):
             return None
         shebang = _shebang(real)
@@ -84,23 +111,10 @@ class Identifier:
                 runner = _runner(words[0])
                 kind = interpreters.family(runner.name)
             if kind:
-                return self._inside(kind, runner, words, person, "/", 0, _DEPTH)
+                return self._inside(kind, runner, words, person, 0, _DEPTH)
         return self._finish(place, place.name, person, "", real)
 
     # ---- inside --------------------------------------------------------------------------------------------------
-
-    def _place(self, pid: int, link: str) -> _Place:
-        """Where the executable truly is, as this service names it."""
-        gone = link.endswith(DELETED)
-        path = link.removesuffix(DELETED) if gone else link
-        handle = f"/proc/{pid}/exe"
-        if procfs.namespace(pid, "mnt") == self._home:
-            # A protected path whose file was replaced (an upgrade while it runs) was protected when it started.
-            return _Place(path, True, handle)
-        if not gone and _same_file(path, handle):
-            return _Place(path, True, handle)
-        flatpak = _flatpak_place(pid, path, handle)
-        return flatpak or _Place(path, False, handle)
 
     def _plain(self, pid: int, place: _Place, person: Person) -> ProgramId:
         if _APPIMAGE.match(place.path):
@@ -115,46 +129,78 @@ class Identifier:
                 return ProgramId(name=clean(instance), interpreter=clean(place.path))
         return self._finish(place, place.name, person, "", place.handle)
 
-    def _inside(
-        self, kind: str, runner: _Place, argv: list[str], person: Person, cwd: str, pid: int, depth: int
-    ) -> ProgramId:
+    def _inside(self, kind: str, runner: _Place, argv: list[str], person: Person, pid: int, depth: int) -> ProgramId:
         found = interpreters.inner(kind, runner.name, argv)
         if found.own:
             return self._finish(runner, found.name, person, "", runner.handle)
         if kind == "wine":
             found = _windows_file(found, pid, person)
         if not found.file:
-            # Code from the command line, standard input or a module path: nothing on disk answers for it.
-            return ProgramId(name=clean(found.name), interpreter=clean(runner.path), package=self._package(runner))
-        path = _resolve(found.file, cwd)
-        truthful = runner.sure and bool(path)
-        if pid and procfs.namespace(pid, "mnt") != self._home:
-            truthful = truthful and _same_file(path, f"/proc/{pid}/root{path}")
-        place = _Place(path or found.file, truthful, path)
+            # Code from the command line, standard input or a module path: nothing on disk answers for it, and whoever
+            # allows the interpreter has not allowed that.
+            return ProgramId(name=clean(found.name), interpreter=clean(runner.path))
+        place = self._script(found.file, pid, person)
         nested = interpreters.family(place.name) if kind in ("loader", "env") else ""
         if nested and depth > 0:
             rest = argv[argv.index(found.file) :]
-            return self._inside(nested, place, rest, person, cwd, pid, depth - 1)
+            return self._inside(nested, place, rest, person, pid, depth - 1)
         identity = self._finish(place, found.name if kind == "java" and not _jar(found.file) else place.name,
-                                person, runner.path, path)  # fmt: skip
+                                person, runner.path, place.handle)  # fmt: skip
         safe = (
             identity.protected
             and runner.sure
             and protected(runner.path, person)
-            and all(protected(_resolve(other.removesuffix("/*"), cwd), person) for other in found.others)
+            and all(self._steady(other.removesuffix("/*"), pid, person) for other in found.others)
         )
         if identity.protected and not safe:
             return ProgramId(name=identity.name, path=identity.path, interpreter=identity.interpreter,
                              sha256=identity.sha256, application=identity.application)  # fmt: skip
         return identity
 
-    def _finish(self, place: _Place, name: str, person: Person, interpreter: str, handle: str) -> ProgramId:
-        safe = place.sure and protected(place.path, person)
+    def _script(self, file: str, pid: int, person: Person) -> _Place:
+        """The file that an interpreter was told to run, as sure as the way to it is out of the account's hands."""
+        path = self._absolute(file, pid)
+        way = follow(path, person, self.mounts) if path else None
+        if way is None:
+            return _Place(path or file, False, "", Pace.NEVER)
+        mount = self.mounts.governing(way.path)
+        return _Place(way.path, way.steady, way.path, mount.pace if mount is not None else Pace.NEVER)
+
+    def _steady(self, file: str, pid: int, person: Person) -> bool:
+        path = self._absolute(file, pid)
+        way = follow(path, person, self.mounts) if path else None
+        return way is not None and way.steady
+
+    def _absolute(self, file: str, pid: int) -> str:
+        """``file`` from our own root, links not yet followed; empty when the process has another root or stands in a folder
+        that our namespace does not know."""
+        if not pid:
+            return file if file.startswith("/") else ""
+        root = self._folder(f"/proc/{pid}/root")
+        if root is None or not root.sure or root.path != "/":
+            return ""
+        if file.startswith("/"):
+            return file
+        folder = self._folder(f"/proc/{pid}/cwd")
+        return f"{folder.path}/{file}" if folder is not None and folder.sure else ""
+
+    def _folder(self, link: str) -> Spot | None:
+        try:
+            fd = os.open(link, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+        except OSError:
+            return None
+        try:
+            return self.mounts.spot(fd)
+        finally:
+            os.close(fd)
+
+    def _finish(self, place: _Place, name: str, person: Person, interpreter: str, handle: str | int) -> ProgramId:
+        safe = place.sure and place.pace is Pace.QUICK and protected(place.path, person)
         package = self._package(place) if safe else ""
         return ProgramId(
             name=clean(name),
             path=clean(place.path),
-            sha256="" if safe else self._hash(handle),
+            sha256="" if safe else self._hash(handle, place.pace),
             package=package,
             protected=safe,
             application=self.launchers.has(place.path) or package.startswith(("flatpak:", "snap:")),
@@ -162,8 +208,6 @@ class Identifier:
         )
 
     def _package(self, place: _Place) -> str:
-        if not place.sure:
-            return ""
         for kind, pattern in (("flatpak", _FLATPAK), ("snap", _SNAP)):
             match = pattern.match(place.path)
             if match:
@@ -171,15 +215,17 @@ class Identifier:
         owner = self.packages.owner(place.path)
         return f"deb:{owner}" if owner else ""
 
-    def _hash(self, handle: str) -> str:
-        known = self.hashes.known(handle)
-        if known or not handle:
+    def _hash(self, handle: str | int, pace: Pace) -> str:
+        if handle == "" or pace is Pace.NEVER:
+            return ""
+        known = self.hashes.known(handle) if pace is Pace.QUICK else ""
+        if known:
             return known
         try:
-            fd = os.open(handle, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            fd = os.dup(handle) if isinstance(handle, int) else os.open(handle, _READ)
         except (OSError, ValueError):
             return ""
-        if os.fstat(fd).st_size > HASH_NOW and self.hash_later is not None:
+        if (pace is not Pace.QUICK or os.fstat(fd).st_size > HASH_NOW) and self.hash_later is not None:
             self.hash_later(fd)
             return ""
         try:
@@ -190,11 +236,13 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A file: its path as this service names it, whether that is proven, and where its bytes can be read."""
+    """A file: its path as this service names it, whether that is proven, where its bytes can be read and how fast."""
 
     path: str
     sure: bool
-    handle: str
+    handle: str | int
+    """A path, or an open descriptor; empty when there is nothing to read."""
+    pace: Pace = Pace.QUICK
 
     @property
     def name(self) -> str:
@@ -223,25 +271,6 @@ def _runner(command: str) -> _Place:
     return _Place(command, False, "")
 
 
-def _resolve(path: str, cwd: str) -> str:
-    """An absolute path without symlinks; empty when it is relative to a folder nobody can tell."""
-    if not path.startswith("/"):
-        if not cwd.startswith("/"):
-            return ""
-        path = f"{cwd}/{path}"
-    try:
-        return os.path.realpath(path)
-    except (OSError, ValueError):
-        return ""
-
-
-def _same_file(path: str, handle: str) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.stat(handle))
-    except (OSError, ValueError):
-        return False
-
-
 def _shebang(path: str) -> list[str]:
     head = procfs.read(path, 256)
     if not head.startswith(b"#!"):
@@ -253,28 +282,6 @@ def _scope_flatpak(cgroup: str) -> str:
     """``org.x.Y`` of a cgroup ``…/app-flatpak-org.x.Y-1234.scope`` (flatpak-run.c names it so)."""
     match = re.search(r"/app-flatpak-([A-Za-z0-9._]+)-\d+\.scope", cgroup.replace("\\x2d", "_"))
     return match.group(1) if match else ""
-
-
-def _flatpak_place(pid: int, path: str, handle: str) -> _Place | None:
-    """The installed file that ``/app/…`` or ``/usr/…`` is inside a Flatpak (flatpak-metadata(5), [Instance])."""
-    if not path.startswith(("/app/", "/usr/")):
-        return None
-    text = procfs.read(f"/proc/{pid}/root/.flatpak-info", _INSTANCE_LIMIT)
-    if not text:
-        return None
-    import configparser  # a third of a megabyte that a PC without Flatpak never pays
-
-    info = configparser.RawConfigParser(strict=False)
-    try:
-        info.read_string(text.decode("utf-8", "replace"))
-    except configparser.Error:
-        return None
-    key, prefix = ("app-path", "/app/") if path.startswith("/app/") else ("runtime-path", "/usr/")
-    files = info.get("Instance", key, fallback="")
-    if not files.startswith("/"):
-        return None
-    place = os.path.realpath(f"{files}/{path.removeprefix(prefix)}")
-    return _Place(place, True, handle) if _same_file(place, handle) else None
 
 
 def _windows_file(found: interpreters.Inner, pid: int, person: Person) -> interpreters.Inner:

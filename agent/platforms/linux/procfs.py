@@ -90,6 +90,27 @@ def exe_of_threads(pid: int) -> str | None:
     return None
 
 
+def open_exe(pid: int) -> int:
+    """A descriptor (O_PATH) of the executable, through any living thread; -1 when the process is gone.
+
+    With O_PATH no file system is asked and nobody who watches opens is told.
+    """
+    try:
+        return os.open(f"/proc/{pid}/exe", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        pass  # its main thread may have ended while others play on
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return -1
+    for thread in threads:
+        try:
+            return os.open(f"/proc/{pid}/task/{thread}/exe", os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue
+    return -1
+
+
 def cmdline(pid: int) -> list[str]:
     data = read(f"/proc/{pid}/cmdline", CMDLINE_LIMIT)
     return [os.fsdecode(word) for word in data.rstrip(b"\0").split(b"\0")] if data else []

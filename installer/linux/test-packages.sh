@@ -2,6 +2,7 @@
 # Install the Debian packages named in a file, when that can be done here; otherwise say what will be skipped.
 set -eu
 missing=
+# shellcheck disable=SC2013  # a name a line
 for package in $(cat "$1"); do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done

@@ -1,0 +1,211 @@
+"""The installation script on a folder that stands for a PC: what it puts there, again, and away."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSTALLER = Path(__file__).resolve().parents[2] / "installer/linux"
+STATE = "var/lib/fairtime"
+ENDS = [f"{STATE}/own", f"{STATE}/removed"]
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="puts files of root in place: Linux, as root"
+)
+
+
+@pytest.fixture
+def pc(tmp_path: Path) -> Path:
+    """A PC with a foreign file where ours goes, an earlier group file, and folders that others made."""
+    root = tmp_path / "pc"
+    for folder in ("etc/xdg/autostart", "usr/bin", "usr/lib", "usr/share/icons", "var/lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/group").write_text("root:x:0:\nkids:x:1001:mia\n")
+    (root / "etc/gshadow").write_text("root:*::\nkids:!::mia\n")
+    foreign = root / "etc/xdg/autostart/fairtime-tray.desktop"
+    foreign.write_bytes(b"somebody else's\r\n")
+    foreign.chmod(0o600)
+    os.utime(foreign, (1_500_000_000, 1_500_000_000))
+    return root
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program as ``make package`` leaves it, with awkward names in it."""
+    folder = tmp_path / "bundle"
+    (folder / "_internal/deep").mkdir(parents=True)
+    command = folder / "fairtime"
+    command.write_text("#!/bin/sh\necho here\n")
+    command.chmod(0o755)
+    (folder / "_internal/a b").write_text("x")
+    (folder / "_internal/a link").symlink_to("a b")
+    (folder / "_internal/deep/ünder").write_bytes(bytes(range(256)))
+    return folder
+
+
+def script(root: Path, *options: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    words = ["sh", str(INSTALLER / "install.sh"), "--root", str(root), *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def tree(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything below ``root``: kind, mode, owner, and content or target; of files the time, too."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if any(name == end or name.startswith(end + "/") for end in ENDS) or name in ("etc/group-", "etc/gshadow-"):
+            continue
+        info = path.lstat()
+        what: object = ""
+        if path.is_symlink():
+            what = os.readlink(path)
+        elif path.is_file():
+            # The group's file is written anew by groupadd and groupdel: same bytes, another time.
+            what = (path.read_bytes(), info.st_mtime_ns if "group" not in name and "gshadow" not in name else 0)
+        found[name] = (stat.S_IFMT(info.st_mode), info.st_mode, info.st_uid, info.st_gid, what)
+    return found
+
+
+def manifest(root: Path) -> list[list[str]]:
+    text = (root / STATE / "own/manifest").read_text()
+    return [line.split("\t") for line in text.splitlines()]
+
+
+def test_away_is_as_it_was_byte_for_byte(pc: Path, program: Path) -> None:
+    (pc / STATE).mkdir(mode=0o700)
+    before = tree(pc)
+    script(pc, "--program", str(program))
+    assert tree(pc) != before
+    script(pc, "--uninstall")
+    assert tree(pc) == before
+    assert (pc / STATE / "removed").read_text().count("\n") == 1
+
+
+def test_the_list_tells_every_file_as_it_is(pc: Path, program: Path) -> None:
+    before = tree(pc).keys()
+    script(pc, "--program", str(program))
+    lines = manifest(pc)
+    listed = {line[1].lstrip("/"): line for line in lines if line[0] in ("file", "link", "folder")}
+    grown = {name for name in tree(pc) if name not in before}
+    assert grown - {STATE} <= listed.keys()
+    for name, line in listed.items():
+        path = pc / name
+        if line[0] == "file":
+            data = path.read_bytes()
+            assert hashlib.sha256(data).hexdigest() == line[4]
+            assert f"{stat.S_IMODE(path.lstat().st_mode):o}" == line[2]
+            assert int(path.lstat().st_mtime) == int(line[3])
+            spare = pc / STATE / "own/spare" / name
+            assert spare.read_bytes() == data
+            assert int(spare.stat().st_mtime) == int(line[3])
+        elif line[0] == "link":
+            assert os.readlink(path) == line[2]
+    assert ["group", "fairtime-children"] in lines
+
+
+def test_again_changes_nothing(pc: Path, program: Path) -> None:
+    script(pc, "--program", str(program))
+    before, lines = tree(pc), manifest(pc)
+    script(pc)
+    assert (tree(pc), manifest(pc)) == (before, lines)
+    script(pc, "--program", str(program))
+    assert (tree(pc), manifest(pc)) == (before, lines)
+
+
+def test_what_a_new_version_lacks_is_taken_away_and_the_first_before_is_kept(pc: Path, program: Path) -> None:
+    before = tree(pc)
+    script(pc, "--program", str(program))
+    shutil.rmtree(program / "_internal/deep")
+    (program / "fairtime").write_text("#!/bin/sh\necho newer\n")
+    script(pc, "--program", str(program))
+    assert not (pc / "usr/lib/fairtime/_internal/deep").exists()
+    assert "newer" in (pc / "usr/lib/fairtime/fairtime").read_text()
+    script(pc, "--uninstall")
+    after = tree(pc)
+    assert {k: v for k, v in after.items() if k != STATE} == before
+
+
+def test_a_program_that_was_there_stays(pc: Path, program: Path) -> None:
+    (pc / STATE).mkdir(mode=0o700)
+    shutil.copytree(program, pc / "usr/lib/fairtime", symlinks=True)
+    (pc / "usr/bin/fairtime").symlink_to("/usr/lib/fairtime/fairtime")
+    before = tree(pc)
+    script(pc)
+    assert {line[5] for line in manifest(pc) if line[1].startswith("/usr/lib/fairtime/")} == {"same"}
+    script(pc, "--uninstall")
+    assert tree(pc) == before
+
+
+def test_an_interrupted_run_does_not_lose_what_was_there(pc: Path, program: Path, tmp_path: Path) -> None:
+    (pc / STATE).mkdir(mode=0o700)
+    before = tree(pc)
+    # A full disk, say, after the tray's file: the icons cannot be placed.
+    (pc / "usr/share/icons/hicolor").write_text("in the way")
+    script(pc, "--program", str(program), code=1)
+    assert not (pc / STATE / "own/manifest").exists()  # nothing is checked against half a list
+    (pc / "usr/share/icons/hicolor").unlink()
+    script(pc, "--program", str(program))
+    script(pc, "--uninstall")
+    assert tree(pc) == before
+
+
+def test_the_prefix_is_in_every_file(pc: Path, program: Path) -> None:
+    script(pc, "--program", str(program), "--prefix", "/usr/local")
+    unit = (pc / "usr/local/lib/systemd/system/fairtime.service").read_text()
+    assert "ExecStart=/usr/local/bin/fairtime service run" in unit
+    assert os.readlink(pc / "usr/local/bin/fairtime") == "/usr/local/lib/fairtime/fairtime"
+    assert "Exec=/usr/local/bin/fairtime tray" in (pc / "etc/xdg/autostart/fairtime-tray.desktop").read_text()
+    for line in manifest(pc):
+        if line[0] == "file":
+            assert b"@prefix@" not in (pc / line[1].lstrip("/")).read_bytes()
+    script(pc, "--uninstall")  # the list knows the prefix
+    assert not (pc / "usr/local").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--wrong"], 2, "--wrong is not known"),
+        (["--program"], 2, "wants a folder"),
+        (["--prefix", "usr"], 2, "full path"),
+        (["--program", "/nowhere"], 1, "no program in /nowhere"),
+        ([], 1, "no program in"),
+        (["--uninstall"], 1, "Nothing was taken away"),
+    ],
+)
+def test_a_wrong_call_changes_nothing(pc: Path, options: list[str], code: int, words: str) -> None:
+    before = tree(pc)
+    assert words in script(pc, *options, code=code).stderr
+    assert tree(pc) == before
+
+
+def test_scripts_pass_shellcheck() -> None:
+    checker = shutil.which("shellcheck")
+    if checker is None:
+        pytest.skip("shellcheck is not installed (make desktop-packages)")
+    for path in sorted(INSTALLER.glob("*.sh")):
+        done = subprocess.run([checker, "--severity=style", str(path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("there is no systemd-analyze")
+    for name in ("fairtime.service", "fairtime.slice"):
+        text = (INSTALLER / name).read_text().replace("@prefix@/bin/fairtime", "/bin/true")
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [tool, "verify", "--man=no", "--recursive-errors=no", str(tmp_path / "fairtime.service")], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) not in done.stderr  # a line about ours: an unknown key, say

@@ -31,7 +31,11 @@ def _serve(options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     usual = Settings()
-    settings = Settings(options.state or usual.state, options.socket or usual.socket)
+    settings = Settings(
+        options.state or usual.state,
+        options.socket or usual.socket,
+        guard_logins=options.state is None and options.only is None,
+    )
     host = platforms.trial_host(options.only, own_account()) if options.only else platforms.host()
     return serve(settings, host, platforms.supervisor())
 

@@ -54,6 +54,7 @@ TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
     "why": (KNOWN, NONE),
     "doctor": (KNOWN, NONE),
     "requests": (KNOWN, NONE),
+    "login": (KNOWN, NONE),  # PAM asks as root, a screen locker as the child, who is answered about itself
     "subscribe": (KNOWN, NONE),
     "audit": (ADULT, NONE),
     "ask": (CHILD, NONE),

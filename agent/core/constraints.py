@@ -108,6 +108,11 @@ def allowance(
     return Allowance(natural, extra, remaining, found, binding, not hard and not hours_shut)
 
 
+def paused(grants: Iterable[Grant], wall: Millis) -> bool:
+    """Whether a guardian lets limits rest at the moment."""
+    return any(g.kind == "pause" and (g.until is None or g.until > wall) for g in grants)
+
+
 def saved(rules: ChildRules, day: dt.date, usage: Usage) -> Millis:
     """Minutes carried into ``day``: the unused rest of the days before it, at most ``save_up_to`` at each step.
 

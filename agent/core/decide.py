@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from agent.clock import MINUTE, Millis
 from agent.core.activity import Activity, activity, of_session
-from agent.core.constraints import NO_USE, Allowance, Moment, allowance
+from agent.core.constraints import NO_USE, Allowance, Moment, allowance, paused
 from agent.core.judge import Judged, Running, judge
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, duration_words
@@ -73,9 +73,9 @@ def decide(at: Situation) -> Decision:
     """Decide for one child."""
     name, now = at.rules.name, at.moment
     state, disagreement = activity(at.sessions)
-    paused = any(g.kind == "pause" and (g.until is None or g.until > now.wall) for g in at.grants)
+    resting = paused(at.grants, now.wall)
     judged = judge(at.matcher, now, at.running, at.usage, at.grants)
-    if now.plan.learning_after and not paused:
+    if now.plan.learning_after and not resting:
         counting = allowance(at.rules, now, at.usage, at.grants, at.folding, counts=True)
         if counting.remaining == 0 and counting.only_minutes:
             # Minutes are used up, but learning goes on: nothing that counts may run, and the session stays.
@@ -88,7 +88,7 @@ def decide(at: Situation) -> Decision:
     stage: Stage = "paused"
     effects: list[Effect] = []
     ladder = replace(at.ladder, shown=(), grace_from=None)
-    if not paused:
+    if not resting:
         stage, effects, ladder = _ladder(at, left, here)
     told, ladder = _learning_goes_on(at, judged, ladder)
     effects = [*effects, *told]
@@ -116,7 +116,7 @@ def decide(at: Situation) -> Decision:
         counts=judged.counts,
         programs=judged.keys,
         groups=judged.groups,
-        paused=paused,
+        paused=resting,
         free=now.free,
         natural_left=left.natural,
         extra_left=left.extra,

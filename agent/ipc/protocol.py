@@ -88,6 +88,13 @@ class GetAudit(_Wire, frozen=True, kw_only=True, tag="audit"):
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
+class GetLogin(_Wire, frozen=True, kw_only=True, tag="login"):
+    """Whether an account may begin a session, or open its locked screen, now.  A child is told about its own account,
+    whichever it names."""
+
+    account: Ident
+
+
 class ListRequests(_Wire, frozen=True, kw_only=True, tag="requests"):
     """Open and recent requests: a child's own, or all (guardian)."""
 
@@ -181,6 +188,7 @@ Body = (
     | GetWhy
     | GetDoctor
     | GetAudit
+    | GetLogin
     | ListRequests
     | Ask
     | SetGoal
@@ -271,6 +279,13 @@ class Requests(Struct, frozen=True, kw_only=True, tag="requests"):
     requests: tuple[Request, ...]
 
 
+class Entrance(Struct, frozen=True, kw_only=True, tag="entrance"):
+    """The answer to ``GetLogin``; ``sentence`` is for the child, empty when it is allowed."""
+
+    allowed: bool
+    sentence: str = ""
+
+
 class Rights(Struct, frozen=True, kw_only=True, tag="rights"):
     """Rights are open for ``seconds`` on this connection."""
 
@@ -284,7 +299,7 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
     id: str = ""
 
 
-Result = Status | Welcome | Text | Document | Requests | Rights | Done
+Result = Status | Welcome | Text | Document | Requests | Entrance | Rights | Done
 
 
 class Reply(Struct, frozen=True, kw_only=True, tag="reply"):

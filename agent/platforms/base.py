@@ -25,6 +25,7 @@ class Capability(enum.StrEnum):
     START_EVENTS = "start-events"
     EXEC_GATE = "exec-gate"
     SESSIONS = "sessions"
+    LOGIN = "login"
     LOCK = "lock"
     LOGOUT = "logout"
     FREEZE = "freeze"
@@ -119,6 +120,10 @@ class Host(Protocol):
 
     async def thaw(self, account: str) -> None:
         """Undo a freeze; success when nothing was frozen."""
+
+    async def guard_logins(self, children: Collection[str]) -> None:
+        """From now on the system asks the service before one of these accounts begins a session, and before nobody else
+        does; ``HostError`` when it cannot.  May take a moment."""
 
     def accounts(self) -> tuple[Account, ...]:
         """People's accounts on this PC (no system accounts)."""

@@ -78,13 +78,16 @@ class ConfinedHost:
     async def thaw(self, account: str) -> None:
         """Left out."""
 
+    async def guard_logins(self, children: Collection[str]) -> None:
+        """Left out."""
+
     def accounts(self) -> tuple[Account, ...]:
         """As the host."""
         return self._host.accounts()
 
     def abilities(self) -> tuple[Ability, ...]:
         """The host's, without those that a trial leaves out."""
-        out = (Capability.LOCK, Capability.LOGOUT, Capability.FREEZE)
+        out = (Capability.LOGIN, Capability.LOCK, Capability.LOGOUT, Capability.FREEZE)
         return tuple(
             Ability(a.capability, False, _LEFT_OUT) if a.capability in out else a for a in self._host.abilities()
         )

@@ -50,6 +50,8 @@ class FakeHost:
     """Pids that stand still until they are released."""
     settled: set[tuple[str, ProgramId]] = field(default_factory=set)
     """Whose starts need not be asked about again."""
+    guarded: frozenset[str] = frozenset()
+    """Accounts whose logins the service is asked about."""
     _watched: frozenset[str] = frozenset()
     _decide: Callable[[Process], Start] | None = None
     _wake: Callable[[], None] | None = None
@@ -191,6 +193,13 @@ class FakeHost:
 
     async def thaw(self, account: str) -> None:
         self.frozen.discard(account)
+
+    async def guard_logins(self, children: Collection[str]) -> None:
+        if Capability.LOGIN in self.missing:
+            raise HostError(
+                f"This PC cannot refuse a login: {self.missing[Capability.LOGIN]}", "Install the PAM lines."
+            )
+        self.guarded = frozenset(children)
 
     def accounts(self) -> tuple[Account, ...]:
         return tuple(self.people.values())

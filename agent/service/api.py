@@ -22,10 +22,12 @@ from agent.ipc.protocol import (
     ChildState,
     Document,
     Done,
+    Entrance,
     Event,
     GetAgreement,
     GetAudit,
     GetDoctor,
+    GetLogin,
     GetRecorded,
     GetStatus,
     GetWeek,
@@ -87,6 +89,8 @@ class Api:
                 return _document(self._recorded(self._one(who, body.child), body.limit))
             case GetWhy():
                 return Text(text=self._why(who, body))
+            case GetLogin():
+                return self._login(connection, body)
             case GetDoctor():
                 return _document(await self.doctor.report())
             case GetAudit():
@@ -202,6 +206,14 @@ class Api:
         raise NotFound(
             f"Nothing called “{subject}” is known here", "Give the path of a program, its command, or a host name."
         )
+
+    def _login(self, connection: Connection, body: GetLogin) -> Entrance:
+        account = connection.peer.account if connection.who.role == "child" else body.account
+        found = self.loop.engine.entry(account, self.loop.host.clock.now(), self.wall)
+        if not found.allowed:
+            name = self.loop.engine.rules.accounts[account]
+            self.loop.event(name, "blocked", "login", found.rule, found.sentence)
+        return Entrance(allowed=found.allowed, sentence=found.sentence)
 
     def _requests(self, who: Who, child: str | None) -> tuple[Request, ...]:
         if child is not None or who.role == "child":

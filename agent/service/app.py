@@ -18,6 +18,7 @@ from agent.clock import Clock, Instant
 from agent.core.authorize import Who, who
 from agent.core.rules import Rules, compile_policy
 from agent.core.schedule import policy_day
+from agent.errors import HostError
 from agent.ipc.peer import Peer
 from agent.ipc.server import Server
 from agent.model.policy import Family, Policy
@@ -60,6 +61,8 @@ class Settings:
 
     state: Path = Path("/var/lib/fairtime")
     socket: Path = Path("/run/fairtime/fairtime.sock")
+    guard_logins: bool = False
+    """Let the system ask this service before a child begins a session: only the one service of a PC may."""
 
 
 class Service:
@@ -117,6 +120,7 @@ class Service:
 
         async def installed(found: InForce) -> None:
             loop.adopt(compile_policy(found.policy or UNSET))
+            await self._guard(loop)
             await doctor.look()
 
         def rights(peer: Peer) -> Who:
@@ -142,6 +146,7 @@ class Service:
             _jobs(loop, store, doctor, settings.state),
             {"summary": When(**msgspec.structs.asdict(loop.engine.rules.policy.family.summary))},
         )
+        await self._guard(loop)
         await doctor.look()
         await server.start()
         audit.append("service", "service", "started", at=api.wall)
@@ -177,6 +182,14 @@ class Service:
             await doctor.look()
             if policies.recheck(api.wall).state != before:
                 loop.changed()
+
+    async def _guard(self, loop: Loop) -> None:
+        if not self._settings.guard_logins:
+            return
+        try:
+            await self._host.guard_logins(tuple(loop.engine.rules.accounts))
+        except HostError as error:
+            log.warning("%s", error)  # the ability LOGIN says it to everyone
 
     def _resume(self, engine: Engine, store: Store) -> None:
         """Take up the last run's state; a damaged one is named, and what it would have told is forgone."""

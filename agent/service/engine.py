@@ -18,6 +18,7 @@ from agent.core.activity import Activity, activity
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
 from agent.core.judge import Running, running, verdict_on
+from agent.core.login import COME_IN, Entry, entry
 from agent.core.programs import Matchers, needs_hash
 from agent.core.rules import ChildRules, Rules, duration_words
 from agent.core.schedule import policy_day
@@ -285,6 +286,18 @@ class Engine:
             return None
         verdict = verdict_on(matcher, process.program, child.moment, child.usage, self.grants_of(child.rules.name))
         return child.decision.judged.narrowed(verdict) if child.decision else verdict
+
+    def entry(self, account: str, now: Instant, wall: Millis) -> Entry:
+        """Whether an account may begin a session at trusted time ``wall``.  Changes nothing."""
+        name = self.rules.accounts.get(account)
+        if name is None:
+            return COME_IN
+        child = self._child(name, wall)
+        at = moment(child.rules, wall, child.moment)
+        fresh = child.moment is not None and at.day != child.moment.day
+        usage = new_day(child.usage, at.day.isoformat()) if fresh else child.usage
+        ladder = child.ladder if child.ladder.boot_id == now.boot_id else Ladder()
+        return entry(child.rules, at, usage, self.grants_of(name), child.folding, ladder, now.boot)
 
     def why(self, child: Child, program: Process) -> ProgramVerdict:
         """What would be decided about a program now."""

@@ -286,6 +286,9 @@ elif command -v groupadd >/dev/null; then
     note group "$group"
 fi
 
+# What PAM runs, before the lines that run it.
+put "$here/../../agent/platforms/linux/logincheck.py" "$prefix/libexec/fairtime/login-check" 755
+put "$here/pam/refuse.conf" "$prefix/libexec/fairtime/refuse.conf" 644
 for profile in "$here"/pam/pam-configs/*; do
     [ ! -f "$profile" ] || put "$profile" "$prefix/share/pam-configs/${profile##*/}" 644
 done

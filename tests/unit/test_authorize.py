@@ -26,6 +26,7 @@ EXPECTED = {
     "agreement": "ynyyn ynyyn",
     "recorded": "ynyyn ynyyn",
     "why": "ynyyn ynyyn",
+    "login": "y-yyn y-yyn",
     "requests": "ynyyn ynyyn",
     "doctor": "y-yyn y-yyn",
     "subscribe": "y-yyn y-yyn",

@@ -6,13 +6,14 @@ import os
 
 from agent.platforms.base import Ability, Capability
 
+_PAM = "Run the installer again; where there is no pam-auth-update, add the lines of installer/linux/pam by hand."
 _LOGIND = "Install or start systemd-logind (package systemd) and the system bus (package dbus)."
 
 
 def of(
-    *, start_events: str, logind: str, freeze: bool, input_present: bool, sound_present: bool
+    *, start_events: str, logind: str, logins: str, freeze: bool, input_present: bool, sound_present: bool
 ) -> tuple[Ability, ...]:
-    """One ability for each capability.  ``start_events`` and ``logind`` say why they are missing, empty when present."""
+    """One ability for each capability.  ``start_events``, ``logind`` and ``logins`` say why they are missing, empty when not."""
 
     def there(capability: Capability, present: bool, why: str) -> Ability:
         return Ability(capability, present, "" if present else why)
@@ -27,6 +28,10 @@ def of(
             "Programs are stopped within milliseconds of their start; this version does not yet refuse them before it.",
         ),
         there(Capability.SESSIONS, not logind, f"Sessions are guessed from running programs. {without}"),
+        there(
+            Capability.LOGIN, not logins,
+            f"A login without time left is ended within seconds instead of refused. {logins} {_PAM}",
+        ),
         there(Capability.LOCK, not logind, f"Without logind nothing can lock the screen. {without}"),
         Ability(Capability.LOGOUT, True, f"By stopping every program of the account. {without}" if logind else ""),
         there(

@@ -30,6 +30,7 @@ ROOT_EQUIVALENT = {
 }
 """Groups whose members can become root, or see what root types, by ordinary means."""
 
+_NOTED = (Capability.INPUT_EVIDENCE, Capability.LOGIN)
 _LIMIT = 1 << 20
 _MOST = 100
 _FALLBACK_ADVICE = "Until then Fairtime looks once a second; a blocked program may run that long."
@@ -136,13 +137,14 @@ def of_abilities(abilities: Collection[Ability]) -> Iterator[Finding]:
     titles = {
         Capability.SESSIONS: ("no-logind", "Sessions are not seen through systemd-logind"),
         Capability.START_EVENTS: ("no-start-events", "Program starts are not reported by the kernel"),
+        Capability.LOGIN: ("no-login-check", "Logins without time left are not refused, but ended"),
         Capability.LOCK: ("no-lock", "Screens cannot be locked"),
         Capability.INPUT_EVIDENCE: ("no-input-evidence", "Use cannot be told from an idle screen by input"),
     }
     for ability in abilities:
         if not ability.present and ability.capability in titles:
             id_, title = titles[ability.capability]
-            severity = "note" if ability.capability is Capability.INPUT_EVIDENCE else "weak"
+            severity = "note" if ability.capability in _NOTED else "weak"
             extra = f" {_FALLBACK_ADVICE}" if ability.capability is Capability.START_EVENTS else ""
             yield Finding(id_, severity, title, f"{ability.why}{extra}")
 

@@ -33,6 +33,7 @@ from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
 from agent.platforms.linux.freezing import Freezer
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
+from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.processes import ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, Locks, fallback_id, session_of, watched
 from agent.platforms.linux.starts import StartEvents
@@ -73,6 +74,7 @@ class LinuxHost:
         self._fallback = Fallback()
         self._stopping = Stopping(self._starts)
         self._freezer = Freezer()
+        self._logins = Logins()
         self._input = InputWatch()
         self._sound = SoundWatch()
         self._busy = BusyWatch()
@@ -188,6 +190,7 @@ class LinuxHost:
         logind = self._logind
         return abilities.of(
             start_events="" if self._starts.open_now else self._starts_why,
+            logins=self._logins.why(),
             logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
             freeze=self._freezer.present,
             input_present=self._input.present,
@@ -236,6 +239,9 @@ class LinuxHost:
         person = self._owners.people.get(account) or accounts.person(account)
         if person is not None:
             self._freezer.thaw(person.uid)
+
+    async def guard_logins(self, children: Collection[str]) -> None:
+        await asyncio.to_thread(self._logins.keep, tuple(children))
 
     async def _end_account(self, session: str, ending: Ending, why: str) -> None:
         """Without logind: log out by stopping what the account runs."""
@@ -353,11 +359,19 @@ class LinuxHost:
         if files != self._account_files:
             self._account_files = files
             self._resolve()
+            if self._thread is not None:
+                self._thread.submit(self._repair_logins)
         identifier = self._identifier
         stale = identifier.packages.stale() or identifier.launchers.stale()
         if stale and not self._rebuilding and self._loop is not None and self._thread is not None:
             self._rebuilding = True
             self._job(self._loop.run_in_executor(self._thread, self._build))
+
+    def _repair_logins(self) -> None:
+        try:
+            self._logins.repair()
+        except HostError as error:
+            log.warning("%s", error)
 
     def _resolve(self) -> None:
         owners = accounts.owners(self._names, may_include_root=self._may_watch_root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 
 from agent.platforms.linux import permissions, procfs
 from agent.platforms.linux.accounts import Person
+from agent.platforms.linux.debs import Debs
 from agent.platforms.linux.hashes import Hashes
 from agent.platforms.linux.identity import HASH_NOW, Identifier, clean
 from agent.platforms.linux.launchers import Launchers
@@ -42,12 +44,15 @@ def identifier(tmp_path: Path) -> Identifier:
     info = tmp_path / "info"
     info.mkdir()
     (info / "coreutils.list").write_text(f"/.\n/bin\n{SLEEP.removeprefix('/usr')}\n")
-    (info / "sleepless:amd64.list").write_text("/usr/games/sleepless\n/usr/share/doc/sleepless/README\n")
-    status = tmp_path / "status"
-    status.write_text("x")
-    packages = Packages(info, status)
+    (info / "coreutils.md5sums").write_text(f"{md5(SLEEP)}  {SLEEP.removeprefix('/usr/')}\n")
+    (tmp_path / "status").write_text("x")
+    packages = Packages((Debs(tmp_path),))
     packages.build()
     return Identifier(packages=packages, launchers=Launchers((tmp_path / "none",)))
+
+
+def md5(path: str) -> str:
+    return hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -391,25 +396,6 @@ class TestEveryWayToWrite:
 
 
 # -- packages, menus, hashes ---------------------------------------------------------------------------------------
-
-
-def test_packages_know_merged_folders_and_their_own_staleness(identifier: Identifier, tmp_path: Path) -> None:
-    packages = identifier.packages
-    assert packages.owner("/usr/games/sleepless") == "sleepless"
-    assert packages.owner("/usr/games/other") == ""
-    assert packages.owner("/usr/share/doc/sleepless/README") == "", "no program lives there"
-    assert not packages.stale()
-    (tmp_path / "info" / "new.list").write_text("/usr/games/other\n")
-    os.utime(tmp_path / "status", ns=(1, 1))
-    assert packages.stale()
-    packages.build()
-    assert packages.owner("/usr/games/other") == "new" and not packages.stale()
-
-
-def test_packages_unread_say_unknown_and_absent_say_none(tmp_path: Path) -> None:
-    (tmp_path / "status").touch()
-    assert Packages(tmp_path, tmp_path / "status").owner("/bin/sh") is None
-    assert Packages(tmp_path, tmp_path / "missing").owner("/bin/sh") == ""
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.platforms.base import Ability, Capability, Finding
 from agent.platforms.linux import accounts, procfs
+from agent.platforms.linux.packages import Packages
 
 ROOT_EQUIVALENT = {
     "docker": "containers",
@@ -37,7 +38,11 @@ _FALLBACK_ADVICE = "Until then Fairtime looks once a second; a blocked program m
 
 
 def findings(
-    children: Collection[str], abilities: Collection[Ability], *, root: Path = Path("/")
+    children: Collection[str],
+    abilities: Collection[Ability],
+    packages: Packages | None = None,
+    *,
+    root: Path = Path("/"),
 ) -> tuple[Finding, ...]:
     """Every finding, the gravest first, at most a hundred."""
     found = [
@@ -45,6 +50,7 @@ def findings(
         *of_administrators(root),
         *of_logins(root),
         *of_boot(root),
+        *(of_packages(packages) if packages is not None else ()),
         *of_abilities(abilities),
     ]
     order = {"open": 0, "weak": 1, "note": 2, "ok": 3}
@@ -131,6 +137,23 @@ def of_boot(root: Path) -> Iterator[Finding]:
                 "Set a GRUB password (grub-mkpasswd-pbkdf2, set superusers) and a firmware password.",
             )  # fmt: skip
             return
+
+
+def of_packages(packages: Packages) -> Iterator[Finding]:
+    """Programs that a child started and whose content is not what their package brought."""
+    for path, package in sorted(packages.changed().items()):
+        kind, _, name = package.partition(":")
+        again = f"sudo apt install --reinstall {name}" if kind == "deb" else f"sudo dnf reinstall {name}"
+        yield Finding(
+            "program-changed", "weak", f"{path} is not what the package {name} brought",
+            f"It counts as an unknown program now. If nobody changed it on purpose, install it again: {again}",
+        )  # fmt: skip
+    for package in sorted(packages.unrecorded()):
+        name = package.partition(":")[2]
+        yield Finding(
+            "package-without-checksums", "note", f"The package {name} has no checksums for its programs",
+            "Rules that name it do not apply to them; name them by their path or SHA-256.",
+        )  # fmt: skip
 
 
 def of_abilities(abilities: Collection[Ability]) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ class Hashes:
     def known(self, path: str | int) -> str:
         """The hash if the present content was read before, else empty.  ``path`` may be a /proc link or a descriptor."""
         try:
-            return self._seen.get(_fingerprint(os.stat(path)), "")
+            return self._seen.get(fingerprint(os.stat(path)), "")
         except (OSError, ValueError):
             return ""
 
@@ -52,7 +52,7 @@ class Hashes:
         before = os.fstat(fd)
         if not stat.S_ISREG(before.st_mode) or before.st_size > self._limit:
             return ""
-        key = _fingerprint(before)
+        key = fingerprint(before)
         found = self._seen.get(key)
         if found is not None:
             return found
@@ -63,7 +63,7 @@ class Hashes:
             while left > 0 and (chunk := os.read(fd, min(_CHUNK, left))):
                 digest.update(chunk)
                 left -= len(chunk)
-            if _fingerprint(os.fstat(fd)) != key:
+            if fingerprint(os.fstat(fd)) != key:
                 return ""  # written to while it was read: neither the old nor the new content
         except OSError:
             return ""
@@ -74,5 +74,5 @@ class Hashes:
         return digest.hexdigest()
 
 
-def _fingerprint(found: os.stat_result) -> Fingerprint:
+def fingerprint(found: os.stat_result) -> Fingerprint:
     return (found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size)

@@ -34,6 +34,7 @@ from agent.platforms.linux.freezing import Freezer
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
+from agent.platforms.linux.packages import Content, Owned
 from agent.platforms.linux.processes import ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, Locks, fallback_id, session_of, watched
 from agent.platforms.linux.starts import StartEvents
@@ -83,7 +84,9 @@ class LinuxHost:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._thread: ThreadPoolExecutor | None = None
-        self._jobs: set[asyncio.Future[None]] = set()
+        self._jobs: set[asyncio.Future[bool]] = set()
+        self._verifying: set[str] = set()
+        self._put_off = False
         self._rebuilding = False
         self._kept: Millis | None = None
         self._account_files: tuple[int, ...] = ()
@@ -97,6 +100,7 @@ class LinuxHost:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="identity")
         self._identifier.hash_later = self._hash_later
+        self._identifier.verify_later = self._verify_later
         await self._loop.run_in_executor(self._thread, self._build)
         self._logind = Logind(self._sessions_changed, address=self._bus_address)
         try:
@@ -119,7 +123,7 @@ class LinuxHost:
         if self._logind is not None:
             await self._logind.close()
         self._input.close()
-        self._identifier.hash_later = None
+        self._identifier.hash_later = self._identifier.verify_later = None
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -198,7 +202,7 @@ class LinuxHost:
         )
 
     def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
-        return findings.findings(children, self.abilities())
+        return findings.findings(children, self.abilities(), self._identifier.packages)
 
     def machine_id(self) -> str:
         """Derived from /etc/machine-id, which machine-id(5) asks not to show itself."""
@@ -326,26 +330,54 @@ class LinuxHost:
             os.close(fd)
             return
 
-        def work() -> None:
+        def work() -> bool:
             try:
-                self._identifier.hashes.of_open(fd)
+                return bool(self._identifier.hashes.of_open(fd))
             finally:
                 os.close(fd)
 
         self._job(loop.run_in_executor(thread, work))
 
-    def _build(self) -> None:
+    def _verify_later(self, fd: int, path: str, owned: Owned) -> None:
+        loop, thread = self._loop, self._thread
+        full = len(self._jobs) >= _HASHING
+        if loop is None or thread is None or full or path in self._verifying:
+            os.close(fd)
+            self._put_off = self._put_off or full
+            return
+        self._verifying.add(path)
+
+        def work() -> bool:
+            try:
+                content = self._identifier.packages.verify(fd, path, owned)
+                return content in (Content.CHANGED, Content.UNRECORDED)
+            finally:
+                os.close(fd)
+                self._verifying.discard(path)
+
+        self._job(loop.run_in_executor(thread, work))
+
+    def _build(self) -> bool:
         self._identifier.packages.build()
         self._identifier.launchers.build()
+        return True
 
-    def _job(self, future: asyncio.Future[None]) -> None:
-        """Work of the thread after which programs may be known better than before."""
+    def _job(self, future: asyncio.Future[bool]) -> None:
+        """Work of the thread, which says whether programs may be known better than before."""
         self._jobs.add(future)
 
-        def done(job: asyncio.Future[None]) -> None:
+        def done(job: asyncio.Future[bool]) -> None:
             self._jobs.discard(job)
             self._rebuilding = False
-            if not job.cancelled() and job.exception() is None and self._wake is not None:
+            if job.cancelled() or self._wake is None:
+                return
+            error = job.exception()
+            if error is not None:
+                log.error("looking into a program failed: %s", error)
+                return
+            again = self._put_off and not self._jobs
+            if job.result() or again:
+                self._put_off = False
                 self._judge(self._table.renew())
                 self._wake_soon()
 
@@ -433,6 +465,7 @@ class LinuxHost:
             said.append("Program starts are found by a scan once a second, not as they happen.")
         if self._logind is None or not self._logind.present:
             said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")
+        said += (finding.title for finding in findings.of_packages(self._identifier.packages))
         return tuple(said)
 
 

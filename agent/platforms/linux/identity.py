@@ -25,7 +25,7 @@ from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
 from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.mounts import Mounts, Pace, Spot
-from agent.platforms.linux.packages import Packages
+from agent.platforms.linux.packages import Content, Owned, Packages
 from agent.platforms.linux.permissions import follow, protected
 
 HASH_NOW = 1 << 20
@@ -40,14 +40,16 @@ _FLATPAK = re.compile(r"^(?:/var/lib/flatpak|/.+/\.local/share/flatpak)/app/([A-
 
 @dataclass(slots=True)
 class Identifier:
-    """Knows the machine's packages, menu and hashes.  ``hash_later`` is given files too large to hash on the spot."""
+    """Knows the machine's packages, menu, mounts and hashes.  What is too large to be read on the spot goes to ``…_later``."""
 
     packages: Packages = field(default_factory=Packages)
     launchers: Launchers = field(default_factory=Launchers)
     hashes: Hashes = field(default_factory=Hashes)
     mounts: Mounts = field(default_factory=Mounts)
     hash_later: Callable[[int], None] | None = None
-    """Takes over a descriptor; without it large files stay without a hash."""
+    """Takes over a descriptor; without it large files are hashed on the spot."""
+    verify_later: Callable[[int, str, Owned], None] | None = None
+    """Takes over a descriptor of a packaged file, whose content is compared with its package's; likewise."""
 
     def running(self, pid: int, person: Person, link: str | None = None) -> ProgramId | None:
         """The program of a process; ``None`` when the process is gone, a zombie or the kernel's own."""
@@ -62,7 +64,7 @@ class Identifier:
                 return None
             if spot.path.startswith("/memfd:"):
                 return ProgramId(name=clean(spot.path[7:]) or "memfd")
-            place = _Place(spot.path, spot.sure, f"/proc/self/fd/{fd}", spot.pace)
+            place = _Place(spot.path, spot.sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
             kind = interpreters.family(place.name)
             if not kind:
                 return self._plain(pid, place, person)
@@ -85,7 +87,7 @@ class Identifier:
             return ProgramId(name=clean(spot.path[7:]) or "memfd")
         if spot.pace is not Pace.NEVER and not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
-        place = _Place(spot.path, spot.sure, fd, spot.pace)
+        place = _Place(spot.path, spot.sure, fd, spot.pace, spot.gone)
         return self._finish(place, place.name, person, "", place.handle)
 
     def file(self, path: str, person: Person) -> ProgramId | None:
@@ -148,8 +150,7 @@ class Identifier:
                                 person, runner.path, place.handle)  # fmt: skip
         safe = (
             identity.protected
-            and runner.sure
-            and protected(runner.path, person)
+            and self._owner(runner, person)[0]
             and all(self._steady(other.removesuffix("/*"), pid, person) for other in found.others)
         )
         if identity.protected and not safe:
@@ -195,8 +196,7 @@ class Identifier:
             os.close(fd)
 
     def _finish(self, place: _Place, name: str, person: Person, interpreter: str, handle: str | int) -> ProgramId:
-        safe = place.sure and place.pace is Pace.QUICK and protected(place.path, person)
-        package = self._package(place) if safe else ""
+        safe, package = self._owner(place, person)
         return ProgramId(
             name=clean(name),
             path=clean(place.path),
@@ -207,13 +207,38 @@ class Identifier:
             interpreter=clean(interpreter),
         )
 
-    def _package(self, place: _Place) -> str:
+    def _owner(self, place: _Place, person: Person) -> tuple[bool, str]:
+        """Whether a file is protected, and its package.  What is not as its package brought it is neither."""
+        if not (place.sure and place.pace is Pace.QUICK and protected(place.path, person)):
+            return False, ""
         for kind, pattern in (("flatpak", _FLATPAK), ("snap", _SNAP)):
             match = pattern.match(place.path)
             if match:
-                return f"{kind}:{match.group(1)}"
-        owner = self.packages.owner(place.path)
-        return f"deb:{owner}" if owner else ""
+                return True, f"{kind}:{match.group(1)}"
+        owned = self.packages.owner(place.path)
+        content = self._content(place, owned) if owned is not None else Content.UNRECORDED
+        if owned is None or content is Content.UNRECORDED:
+            return True, ""
+        return (False, "") if content is Content.CHANGED else (True, owned.id)
+
+    def _content(self, place: _Place, owned: Owned) -> Content:
+        if place.gone:
+            # Replaced while it runs, by an upgrade: what is noted now is the new file's.
+            return Content.PENDING
+        content = self.packages.content(place.handle, owned)
+        if content is not Content.PENDING:
+            return content
+        fd = _reopen(place.handle)
+        if fd is None:
+            return content
+        large = os.fstat(fd).st_size > HASH_NOW or not owned.database.quick
+        if large and self.verify_later is not None:
+            self.verify_later(fd, place.path, owned)
+            return content
+        try:
+            return self.packages.verify(fd, place.path, owned)
+        finally:
+            os.close(fd)
 
     def _hash(self, handle: str | int, pace: Pace) -> str:
         if handle == "" or pace is Pace.NEVER:
@@ -221,9 +246,8 @@ class Identifier:
         known = self.hashes.known(handle) if pace is Pace.QUICK else ""
         if known:
             return known
-        try:
-            fd = os.dup(handle) if isinstance(handle, int) else os.open(handle, _READ)
-        except (OSError, ValueError):
+        fd = _reopen(handle)
+        if fd is None:
             return ""
         if (pace is not Pace.QUICK or os.fstat(fd).st_size > HASH_NOW) and self.hash_later is not None:
             self.hash_later(fd)
@@ -243,6 +267,8 @@ class _Place:
     handle: str | int
     """A path, or an open descriptor; empty when there is nothing to read."""
     pace: Pace = Pace.QUICK
+    gone: bool = False
+    """Its name was taken away or given to another file since it was opened."""
 
     @property
     def name(self) -> str:
@@ -253,6 +279,13 @@ def clean(text: str) -> str:
     """Text that every face can show and every frame can carry: odd bytes and control characters become U+FFFD."""
     text = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _reopen(handle: str | int) -> int | None:
+    try:
+        return os.dup(handle) if isinstance(handle, int) else os.open(handle, _READ)
+    except (OSError, ValueError):
+        return None
 
 
 def _base(path: str) -> str:

@@ -79,6 +79,8 @@ class Spot:
     pace: Pace
     device: str = ""
     """``major:minor`` of its mount; empty when no mount table that could be read has it."""
+    gone: bool = False
+    """Unlinked: the path is the one that it had."""
 
 
 class Mounts:
@@ -114,16 +116,16 @@ class Mounts:
         mount = self._own.get(number)
         if mount is not None:
             # What is mounted over is still open to those who were there before; its path leads elsewhere now.
-            return Spot(path, self.governing(path) is mount, mount.pace, mount.device)
+            return Spot(path, self.governing(path) is mount, mount.pace, mount.device, gone)
         other = _find(pid, number) if pid else None
         if other is None:
-            return Spot(path, False, Pace.NEVER)
+            return Spot(path, False, Pace.NEVER, gone=gone)
         found = None if gone else self._ours(other, path)
         if found is not None and _same_file(fd, found[1]):
             return Spot(found[1], True, found[0].pace, other.device)
         known = any(mount.device == other.device and mount.pace is Pace.QUICK for mount in self._own.values())
         pace = Pace.QUICK if other.kind in _OWN_MEMORY or known else Pace.NEVER
-        return Spot(path, False, pace, other.device)
+        return Spot(path, False, pace, other.device, gone)
 
     def governing(self, path: str) -> Mount | None:
         """The mount that an absolute, symlink-free ``path`` leads into."""

@@ -33,7 +33,7 @@ check: setup ## format, lint, types for three systems, import contracts, unit te
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit tests/property tests/guards -m "not slow"
+	$(BIN)/pytest -q tests/unit tests/core tests/property tests/guards -m "not slow"
 
 test: setup desktop-packages ## everything this machine can run; says what it skipped and why
 	$(BIN)/pytest -q tests -rs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from agent.errors import PolicyError
 from agent.model.policy import SiteRules
 
 MAX_HOST = 253
+_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?([^/\\?#]*)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,9 @@ class SiteVerdict:
 
 def canonical(text: str) -> str:
     """The host in an address or name: lower case, ASCII (IDNA), without port, path or last dot.  ``PolicyError`` if none."""
-    rest = text.strip().partition("://")[2] or text.strip()
-    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0].rstrip(".").lower()
+    # As browsers read it (WHATWG URL): the authority ends at the first of / \\ ? #, so no address inside the rest counts.
+    authority = _AUTHORITY.match(text.strip())
+    host = authority[1].rpartition("@")[2].partition(":")[0].rstrip(".").lower() if authority else ""
     try:
         host = host.encode("idna").decode("ascii") if host else ""
     except UnicodeError:

@@ -318,7 +318,7 @@ def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: La
 
 def _program_notices(at: Situation, verdict: ProgramVerdict, left: Millis, once: str, told: set[str]) -> list[Effect]:
     thresholds = at.moment.plan.notices
-    if thresholds and left > thresholds[0] and f"{once}/{thresholds[-1]}" not in told:
+    if thresholds and left > thresholds[0] and f"{once}/{thresholds[0]}" not in told:
         return []
     due = [t for t in thresholds if left <= t and f"{once}/{t}" not in told]
     for threshold in thresholds:

@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 refused or failed with a reason, 2 usage.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
 from agent.errors import FairtimeError
+
+_LESS = re.compile(r"-\d[\dhms]*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (trial, setup, asking, guardian, summary, policy, keys, audit, simulate, service):
         module.add_parser(sub)
-    options = parser.parse_args(argv)
+    # argparse takes “-15m” for an option, but nothing with a space in it.
+    given = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args([f" {one}" if _LESS.fullmatch(one) else one for one in given])
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -33,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain at exit (bpo-11380).
         sys.stderr.close()
+        return 1
+    except EOFError:
+        print("fairtime: There was no answer\n  Nothing more was done.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
+from agent.cli.calling import ask
 from agent.clock import SECOND
 from agent.core.rules import duration_words
 from agent.core.timewords import parse_duration
@@ -69,24 +71,24 @@ def text_of(status: Status) -> str:
 
 
 def _status(options: argparse.Namespace) -> int:
-    status = Client().call(GetStatus(child=options.child))
+    status = ask(GetStatus(child=options.child))
     assert isinstance(status, Status)
     print(msgspec.json.encode(status).decode() if options.json else text_of(status))
     return 0
 
 
 def _why(options: argparse.Namespace) -> int:
-    print(_text(Client().call(GetWhy(subject=options.subject, child=options.child))))
+    print(_text(ask(GetWhy(subject=options.subject, child=options.child))))
     return 0
 
 
 def _agreement(options: argparse.Namespace) -> int:
-    print(_text(Client().call(GetAgreement(child=options.child))))
+    print(_text(ask(GetAgreement(child=options.child))))
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    document = Client().call(GetDoctor())
+    document = ask(GetDoctor())
     assert isinstance(document, Document)
     if options.json:
         print(bytes(document.value).decode())
@@ -112,18 +114,18 @@ def doctor_text(report: dict[str, Any]) -> str:
 
 
 def _request(options: argparse.Namespace) -> int:
-    client = Client()
     ident = options.grant or options.refuse
     if ident:
         from agent.cli.guardian import prove
 
-        prove(client)
-        done = client.call(Answer(request=ident, granted=bool(options.grant), reply=options.reply))
+        with closing(Client()) as client:
+            prove(client)
+            done = client.call(Answer(request=ident, granted=bool(options.grant), reply=options.reply))
         assert isinstance(done, Done)
         print(done.sentence)
         return 0
     if options.what is None:
-        found = client.call(ListRequests())
+        found = ask(ListRequests())
         assert isinstance(found, Requests)
         for request in found.requests:
             what = duration_words(request.seconds * SECOND) if request.kind == "time" else request.subject
@@ -132,10 +134,10 @@ def _request(options: argparse.Namespace) -> int:
             print("There are no requests.")
         return 0
     try:
-        ask = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
+        body = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
     except ValueError:
-        ask = Ask(kind="program", subject=options.what, text=options.text)
-    done = client.call(ask)
+        body = Ask(kind="program", subject=options.what, text=options.text)
+    done = ask(body)
     assert isinstance(done, Done)
     print(done.sentence)
     return 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from agent.cli.calling import ask
 from agent.errors import FairtimeError
-from agent.ipc.client import Client
 from agent.ipc.protocol import Document, GetAudit
 from agent.model.record import AuditEntry
 
@@ -66,6 +66,6 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _ask(limit: int) -> Page:
-    document = Client().call(GetAudit(limit=limit))
+    document = ask(GetAudit(limit=limit))
     assert isinstance(document, Document)
     return msgspec.json.decode(bytes(document.value), type=Page)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from contextlib import closing
 
-from agent.core.timewords import parse_duration
+from agent.cli.times import seconds
 from agent.errors import FairtimeError
 from agent.ipc.client import Client
 from agent.ipc.peer import own_uid
@@ -43,18 +44,10 @@ def prove(client: Client, *, rescue: bool = False) -> None:
     client.call(Prove(pin=_secret("Paper code: " if rescue else "Guardian's PIN: "), rescue=rescue))
 
 
-def seconds(text: str) -> int:
-    """Seconds of ``30m``, ``+1h``, ``-15m``."""
-    try:
-        amount = parse_duration(text.lstrip("+-"))
-    except ValueError as error:
-        raise FairtimeError(str(error), "Write a time such as +30m, -15m or 1h30m.") from error
-    return -amount if text.startswith("-") else amount
-
-
 def _grant(options: argparse.Namespace) -> int:
-    if options.time is None and options.what[:1] in "+-0123456789":
-        return _do(Give(child=options.child, kind="time", seconds=seconds(options.what), note=options.note))
+    what = options.what.strip()
+    if options.time is None and what[:1] in "+-0123456789":
+        return _do(Give(child=options.child, kind="time", seconds=seconds(what), note=options.note))
     if options.time is None:
         raise FairtimeError("For how long?", "Say it with --for, such as --for 1h.")
     return _do(
@@ -62,7 +55,7 @@ def _grant(options: argparse.Namespace) -> int:
             child=options.child,
             kind="site" if options.site else "program",
             seconds=seconds(options.time),
-            subject=options.what,
+            subject=what,
             note=options.note,
         )
     )
@@ -74,19 +67,19 @@ def _hold(options: argparse.Namespace) -> int:
 
 
 def _pin(options: argparse.Namespace) -> int:
-    client = Client()
-    if options.rescue or own_uid() != 0:  # an administrator helps a family whose PIN is forgotten
-        prove(client, rescue=options.rescue)
-    new = _secret("New PIN: ")
-    if sys.stdin.isatty() and new != _secret("Once more: "):
-        raise FairtimeError("The two are not the same", "Nothing was changed; try again.")
-    return _said(client.call(SetPin(pin=new)))
+    with closing(Client()) as client:
+        if options.rescue or own_uid() != 0:  # an administrator helps a family whose PIN is forgotten
+            prove(client, rescue=options.rescue)
+        new = _secret("New PIN: ")
+        if sys.stdin.isatty() and new != _secret("Once more: "):
+            raise FairtimeError("The two are not the same", "Nothing was changed; try again.")
+        return _said(client.call(SetPin(pin=new)))
 
 
 def _do(body: Body) -> int:
-    client = Client()
-    prove(client)
-    return _said(client.call(body))
+    with closing(Client()) as client:
+        prove(client)
+        return _said(client.call(body))
 
 
 def _said(done: object) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.cli.times import date
 from agent.core.checks import check, refuse_errors
 from agent.core.drafting import diff, draft
 from agent.core.family import build_policy, parse
@@ -42,11 +43,19 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.set_defaults(run=_check)
     one = deeper.add_parser("sign", help="sign a family file")
     one.add_argument("file", type=Path)
-    one.add_argument("--key", type=Path, action="append", metavar="FILE", help="key file (default: the keyring)")
-    one.add_argument("--after", type=Path, metavar="SIGNED", help="the signed policy that this one follows")
-    one.add_argument("--expires", metavar="DATE")
+    one.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="key file (default: guardian.key beside the file, else the keyring)",
+    )
+    one.add_argument(
+        "--after", type=Path, metavar="SIGNED", help="the signed policy that this one follows (default: OUT)"
+    )
+    one.add_argument("--expires", metavar="DATE", type=date, help="it is not accepted from this day on")
     one.add_argument("--device", action="append", default=[], help="only for this machine id")
-    one.add_argument("--out", type=Path, default=Path("policy.dsse.json"))
+    one.add_argument("--out", type=Path, help="where to write it (default: policy.dsse.json beside the file)")
     one.set_defaults(run=_sign)
     one = deeper.add_parser("show", help="what a family file or signed policy says, presets filled in")
     one.add_argument("file", type=Path)
@@ -144,7 +153,9 @@ def _sign(options: argparse.Namespace) -> int:
     from agent.trust import signing
 
     family = read_family(options.file)
-    before = _signed(options.after) if options.after else None
+    out = options.out or options.file.with_name("policy.dsse.json")
+    after = options.after or (out if out.exists() else None)
+    before = _signed(after) if after else None
     expires = f"{options.expires}T00:00:00Z" if options.expires else None
     policy = build(
         family,
@@ -153,9 +164,11 @@ def _sign(options: argparse.Namespace) -> int:
         expires=expires,
         devices=options.device,
     )
-    data = signing.sign_policy(policy, *(signer(path) for path in options.key or [None]))
-    options.out.write_bytes(data)
-    print(options.out)
+    beside = options.file.with_name("guardian.key")
+    keys = options.key or [beside if beside.exists() else None]
+    data = signing.sign_policy(policy, *(signer(path) for path in keys))
+    _write(out, data)
+    print(out)
     return 0
 
 
@@ -183,10 +196,10 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    from agent.ipc.client import Client
+    from agent.cli.calling import ask
     from agent.ipc.protocol import Done, Install
 
-    done = Client().call(Install(policy=base64.b64encode(_bytes(options.file)).decode()))
+    done = ask(Install(policy=base64.b64encode(_bytes(options.file)).decode()))
     assert isinstance(done, Done)
     print(done.sentence)
     return 0
@@ -210,6 +223,19 @@ def _signed(path: Path) -> Policy:
     from agent.trust.payload import policy_of
 
     return policy_of(read(_bytes(path)))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise FairtimeError(
+            f"It cannot be written: {error.strerror}", "Choose another place with --out.", where=str(path)
+        ) from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from agent.errors import FairtimeError, PolicyError
-from agent.platforms.base import Ability, Account, Finding
+from agent.errors import ConnectionFailed, FairtimeError, PolicyError, Refused
+from agent.platforms.base import Account, Host
 
 UNIT = "fairtime.service"
 
@@ -63,8 +66,14 @@ def _setup(options: argparse.Namespace) -> int:
     print(f"\nThe policy is kept in {options.family}; change it there, check it and sign it again.")
     print("\nWrite this code on paper and keep it away from this PC.  It opens Fairtime if the PIN is forgotten:")
     print(f"\n    {code}\n")
+    print(f"The key that signs policies is {key_file(answers, options.family)}; its passphrase is")
+    print("the one you chose.\n" if answers.passphrase else "your PIN of today, typed twice without a space.\n")
     started = False if options.no_start else _start()
-    _show_protection(host.findings([c.account for c in answers.children]), host.abilities(), started)
+    report = _asked_of_service() if started else None
+    print("What is protected, and what is not:")
+    print(f"  {'+' if started else '-'} the service {'runs' if started else 'does not run yet: fairtime service run'}")
+    for line in protection(report or asyncio.run(_seen(host, [child.account for child in answers.children]))):
+        print(f"  {line}")
     return 0
 
 
@@ -78,19 +87,35 @@ def found_with(answers: Answers, state: Path, family_file: Path) -> str:
     from agent.core.family import parse
     from agent.resources import load_catalogue
     from agent.service.founding import found
+    from agent.service.guardian import refuse_weak
+    from agent.service.policies import POLICY, ROOT
     from agent.trust import root, signing
 
     host = platforms.host()
     text = family_text(answers, zone=answers.zone or local_zone())
     family = parse(text, family_file.name)
     refuse_errors(check(family, load_catalogue(), [a.name for a in host.accounts()]), family_file.name)
-    key = Path(answers.key) if answers.key else family_file.with_name("guardian.key")
+    refuse_weak(answers.pin)
+    if (state / ROOT).exists():
+        raise PolicyError("This PC is set up already", f"Change {family_file} and sign it again.", where=str(state))
+    key = key_file(answers, family_file)
     family_file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     signer = new_key(key, answers.passphrase or answers.pin * 2)
-    data = signing.sign_policy(build(family, version=1), signer)
-    code = asyncio.run(found(state, host, root.make([signer.public_key], [signer]), data, answers.pin, own_account()))
+    try:
+        data = signing.sign_policy(build(family, version=1), signer)
+        first = root.make([signer.public_key], [signer])
+        code = asyncio.run(found(state, host, first, data, answers.pin, own_account()))
+    except BaseException:
+        key.unlink(missing_ok=True)  # it signs for nothing, and would stand in the way of the next try
+        raise
     family_file.write_text(text, encoding="utf-8")
+    family_file.with_name(POLICY).write_bytes(data)  # what “fairtime policy sign” follows
     return code
+
+
+def key_file(answers: Answers, family_file: Path) -> Path:
+    """Where the guardian's key is kept."""
+    return Path(answers.key) if answers.key else family_file.with_name("guardian.key")
 
 
 def family_text(answers: Answers, zone: str) -> str:
@@ -152,7 +177,8 @@ def _asked(accounts: tuple[Account, ...]) -> Answers:
         age = _ask(f"Age of {name} (5 to 17)", lambda text: text.isdigit() and 5 <= int(text) <= 17)
         children.append(ChildAnswer(name=name, account=child_account, preset=preset_for(int(age))))
     pin = _new_pin()
-    return Answers(guardian=guardian, guardian_account=account, children=children, pin=pin)
+    passphrase = getpass.getpass("A passphrase for the key that signs policies (nothing: the PIN typed twice): ")
+    return Answers(guardian=guardian, guardian_account=account, children=children, pin=pin, passphrase=passphrase)
 
 
 def preset_for(age: int) -> str:
@@ -172,8 +198,15 @@ def _ask(question: str, good: Callable[[str], bool], usual: str = "") -> str:
 
 
 def _new_pin() -> str:
+    from agent.service.guardian import refuse_weak
+
     while True:
         pin = getpass.getpass("A PIN for guardians (4 characters or more): ")
+        try:
+            refuse_weak(pin)
+        except Refused as error:
+            print(f"  {error.title}. {error.advice}")
+            continue
         if pin == getpass.getpass("Once more: "):
             return pin
         print("  The two are not the same.")
@@ -189,12 +222,44 @@ def _start() -> bool:
     return done.returncode == 0
 
 
-def _show_protection(findings: Sequence[Finding], abilities: Sequence[Ability], started: bool) -> None:
-    print("What is protected, and what is not:")
-    print(f"  {'+' if started else '-'} the service {'runs' if started else 'does not run yet: fairtime service run'}")
-    for finding in findings:
-        advice = f". {finding.advice}" if finding.advice else ""
-        print(f"  {'+' if finding.severity == 'ok' else '!'} {finding.title}{advice}")
-    for ability in abilities:
-        if not ability.present and ability.why:
-            print(f"  - {ability.capability}: {ability.why}")
+def _asked_of_service() -> dict[str, Any] | None:
+    """The state of protection as the running service sees it; ``None`` when it does not answer within ten seconds."""
+    from agent.cli.calling import ask
+    from agent.ipc.protocol import Document, GetDoctor
+
+    for _ in range(20):
+        try:
+            answer = ask(GetDoctor())
+        except ConnectionFailed:
+            time.sleep(0.5)
+            continue
+        return json.loads(bytes(answer.value)) if isinstance(answer, Document) else None
+    return None
+
+
+async def _seen(host: Host, accounts: Sequence[str]) -> dict[str, Any]:
+    """The same as this process sees it: a host that is not open knows neither sessions nor starts."""
+    await host.open(lambda: None)
+    try:
+        findings = await asyncio.to_thread(host.findings, accounts)
+        return {
+            "findings": [{"severity": f.severity, "title": f.title, "advice": f.advice} for f in findings],
+            "abilities": [
+                {"capability": str(a.capability), "present": a.present, "why": a.why} for a in host.abilities()
+            ],
+        }
+    finally:
+        await host.close()
+
+
+def protection(report: dict[str, Any]) -> list[str]:
+    """Lines for people: every finding, then what is missing and was not told yet."""
+    lines, told = [], []
+    for finding in report["findings"]:
+        advice = f". {finding['advice']}" if finding["advice"] else "."
+        lines.append(f"{'+' if finding['severity'] == 'ok' else '!'} {finding['title']}{advice}")
+        told.append(finding["advice"])
+    for ability in report["abilities"]:
+        if ability["why"] and not ability["present"] and not any(one.startswith(ability["why"]) for one in told):
+            lines.append(f"- {ability['why']}")
+    return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.cli.times import date
 from agent.clock import SECOND
 from agent.core.rules import duration_words
 
@@ -24,7 +25,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.add_argument("--policy", type=Path, required=True, help="family.toml or a signed policy")
     one.add_argument("--days", type=int, default=28)
     one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--start", type=dt.date.fromisoformat, default=START, help="first day (default: %(default)s)")
+    one.add_argument("--start", type=date, default=START, help="first day (default: %(default)s)")
     one.add_argument("--out", type=Path, help="folder for the ledger and the summaries (default: a new one)")
     one.add_argument("--json", action="store_true")
     one.set_defaults(run=_simulate)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
+from agent.cli.calling import ask
+from agent.cli.times import date
 from agent.errors import FairtimeError
 from agent.ipc.client import Client
 from agent.ipc.protocol import Document, GetWeek, Text
@@ -14,7 +17,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the command."""
     one = sub.add_parser("summary", help="the week in review")
     one.add_argument("--child")
-    one.add_argument("--week", metavar="DATE", help="a day of the week (default: this week)")
+    one.add_argument("--week", metavar="DATE", type=date, help="a day of the week (default: this week)")
     form = one.add_mutually_exclusive_group()
     form.add_argument("--html", metavar="FILE", type=Path)
     form.add_argument("--json", action="store_true")
@@ -22,11 +25,13 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _summary(options: argparse.Namespace) -> int:
+    week = options.week.isoformat() if options.week else None
     if options.html:
-        save(Client(), options.html, options.child, options.week)
+        with closing(Client()) as client:
+            save(client, options.html, options.child, week)
         print(options.html)
         return 0
-    answer = Client().call(GetWeek(child=options.child, day=options.week, form="json" if options.json else "text"))
+    answer = ask(GetWeek(child=options.child, day=week, form="json" if options.json else "text"))
     print(bytes(answer.value).decode() if isinstance(answer, Document) else _text(answer))
     return 0
 

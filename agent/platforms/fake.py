@@ -127,6 +127,11 @@ class FakeHost:
 
     # ---- the Host interface --------------------------------------------------------------------------------------
 
+    @property
+    def opened(self) -> bool:
+        """Between ``open`` and ``close``."""
+        return self._wake is not None
+
     async def open(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 

@@ -13,6 +13,7 @@ from agent.clock import Millis
 from agent.core import explain
 from agent.core.agreement import agreement
 from agent.core.authorize import Who
+from agent.core.catalogue import as_installed, known_as
 from agent.core.rules import ChildRules
 from agent.core.sites import decide_site
 from agent.errors import NotFound, Refused
@@ -196,15 +197,24 @@ class Api:
             process = next((p for p in running if p.account in child.rules.child.accounts), None)
         if process is not None:
             return explain.program(self.loop.engine.why(child, process))
-        if "." in subject and "/" not in subject.strip("/"):
+        entry = known_as(child.rules, subject)
+        if entry is not None:
+            return explain.program(
+                self.loop.engine.why(
+                    child, Process(pid=0, started=0, parent=0, account="", program=as_installed(entry))
+                )
+            )
+        if "." in subject and not subject.startswith("/"):
             assert child.moment is not None
-            return decide_site(child.moment.plan.sites, subject).sentence
+            found = decide_site(child.moment.plan.sites, subject, (), self._permitted_sites(name))
+            return f"{found.host}: {found.action}. {found.sentence} [rule {name}/{found.rule}]"
         for limit in child.rules.plan(self.loop.engine.today(name)).programs:
             if subject in (limit.source.program, limit.source.name, limit.source.group, limit.source.id):
                 why = limit.source.reason or f"{limit.title}: {limit.action}."
                 return f"{why} [rule {limit.id}]"
         raise NotFound(
-            f"Nothing called “{subject}” is known here", "Give the path of a program, its command, or a host name."
+            f"Nothing called “{subject}” is known here",
+            "Give the path of a program, its command, its name in the catalogue, or a host name.",
         )
 
     def _login(self, connection: Connection, body: GetLogin) -> Entrance:
@@ -214,6 +224,9 @@ class Api:
             name = self.loop.engine.rules.accounts[account]
             self.loop.event(name, "blocked", "login", found.rule, found.sentence)
         return Entrance(allowed=found.allowed, sentence=found.sentence)
+
+    def _permitted_sites(self, name: str) -> tuple[str, ...]:
+        return tuple(grant.subject for grant in self._grants(name) if grant.kind == "site")
 
     def _requests(self, who: Who, child: str | None) -> tuple[Request, ...]:
         if child is not None or who.role == "child":

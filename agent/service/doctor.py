@@ -47,7 +47,8 @@ class Doctor:
         notes = [*self.notes(), *self.loop.troubles.values(), *self.loop.snapshot.degraded]
         notes += [f.title for f in mine if f.severity in ("open", "weak")]
         missing = [a for a in self.abilities if a.capability in TODAY and not a.present]
-        notes += [a.why for a in missing if a.why and a.why not in notes]
+        told = {f.advice for f in mine if f.severity in ("open", "weak")}
+        notes += [a.why for a in missing if a.why and not any(advice.startswith(a.why) for advice in told)]
         if not self.loop.engine.rules.children or any(f.severity == "open" for f in mine):
             return "not protected", tuple(dict.fromkeys(notes))
         return ("partly protected" if notes or missing else "protected"), tuple(dict.fromkeys(notes))

@@ -121,13 +121,8 @@ class Guardian:
 
     async def set_pin(self, pin: str) -> None:
         """Set the PIN; ``Refused`` for one that anybody would guess."""
+        refuse_weak(pin)
         pin = _plain_pin(pin)
-        weak = len(pin) < SHORTEST_PIN or len(set(pin)) == 1 or pin in "01234567890" or pin in "09876543210"
-        if weak:
-            raise Refused(
-                "This PIN is too easy to guess",
-                f"At least {SHORTEST_PIN} characters, not all the same and not in a row; a short word is fine too.",
-            )
         hashed = await asyncio.to_thread(_hash, pin)
         self._keep(msgspec.structs.replace(self._kept, pin=hashed, tries={}))
 
@@ -160,6 +155,16 @@ class Guardian:
         self._memory.record((), {KEY: msgspec.json.encode(kept)})
         self._kept = kept
         self._damaged = False
+
+
+def refuse_weak(pin: str) -> None:
+    """Raise ``Refused`` for a PIN that anybody would guess."""
+    pin = _plain_pin(pin)
+    if len(pin) < SHORTEST_PIN or len(set(pin)) == 1 or pin in "01234567890" or pin in "09876543210":
+        raise Refused(
+            "This PIN is too easy to guess",
+            f"At least {SHORTEST_PIN} characters, not all the same and not in a row; a short word is fine too.",
+        )
 
 
 def _plain_pin(text: str) -> str:

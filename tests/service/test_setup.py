@@ -6,14 +6,16 @@ import asyncio
 import builtins
 import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent import platforms
 from agent.cli import main
-from agent.cli.setup import preset_for
+from agent.cli.setup import preset_for, protection
+from agent.errors import StoreError
+from agent.platforms.base import Finding
 from agent.platforms.fake import FakeHost
 from agent.service.guardian import Guardian
 from agent.service.policies import PolicyStore
@@ -115,10 +117,99 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_by_questions_with_slips(host: FakeHost, tmp_path: Path, terminal: list[str]) -> None:
     terminal += ["ana", "nobody", "ana", "mia", "mya", "mia", "four", "8", "leo", "leo", "12", ""]
-    terminal += ["river", "rivet", "river", "river"]
+    terminal += ["1234", "river", "rivet", "river", "river", ""]
     assert main(arguments(tmp_path)) == 0
     assert terminal == []
     assert in_force(tmp_path, host) == ["mia", "leo"]
+
+
+def test_a_slip_leaves_nothing_in_the_way_of_the_next_try(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from agent.service import founding
+
+    answers = tmp_path / "answers.toml"
+    again = [*arguments(tmp_path), "--answers", str(answers)]
+    answers.write_text(ANSWERS.replace("a-good-pin", "1234"))
+    assert main(again) == 1
+    assert not list((tmp_path / "etc").glob("*") if (tmp_path / "etc").exists() else [])
+    answers.write_text(ANSWERS)
+
+    async def refuse(*_: object) -> str:
+        raise StoreError("The disk is full", "Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(founding, "found", refuse)
+        assert main(again) == 1
+    assert list((tmp_path / "etc").iterdir()) == []
+    assert main(again) == 0
+    assert "its passphrase is\nthe one you chose." in capsys.readouterr().out
+
+
+def test_the_pin_typed_twice_is_the_passphrase_that_nobody_chose_and_setup_says_so(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The way the guide tells: change the file, sign it, install it."""
+    (tmp_path / "answers.toml").write_text(ANSWERS.replace('passphrase = "three loose words"\n', ""))
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 0
+    assert "your PIN of today, typed twice without a space." in capsys.readouterr().out
+    family = tmp_path / "etc" / "family.toml"
+    family.write_text(family.read_text() + 'budget = { all = "20m" }\n')
+    monkeypatch.setenv("FAIRTIME_PASSPHRASE", "a-good-pina-good-pin")
+    assert main(["policy", "sign", str(family)]) == 0
+    signed = Path(capsys.readouterr().out.strip())
+    assert signed == tmp_path / "etc" / "policy.dsse.json"
+    kept = PolicyStore(tmp_path / "state", host.machine_id(), host.accounts)
+    asyncio.run(kept.load(host.clock.now().wall))
+    installed = asyncio.run(kept.install(signed.read_bytes(), host.clock.now().wall))
+    assert installed is not None
+    found = asyncio.run(kept.load(host.clock.now().wall))
+    assert found.policy is not None
+    assert found.policy.version == 2
+    assert found.policy.family.children[-1].limits.budget == {"all": "20m"}
+
+
+def test_protection_is_asked_of_a_host_that_is_open(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    was_open: list[bool] = []
+    look = FakeHost.findings
+
+    def findings(self: FakeHost, accounts: Collection[str]) -> tuple[Finding, ...]:
+        was_open.append(self.opened)
+        return look(self, accounts)
+
+    monkeypatch.setattr(FakeHost, "findings", findings)
+    (tmp_path / "answers.toml").write_text(ANSWERS)
+    assert main([*arguments(tmp_path), "--answers", str(tmp_path / "answers.toml")]) == 0
+    assert was_open == [True]
+    assert not host.opened
+    assert "closed" not in capsys.readouterr().out
+
+
+def test_nobody_at_the_terminal_is_no_traceback(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(builtins, "input", gone)
+    assert main(arguments(tmp_path)) == 1
+    assert "There was no answer" in capsys.readouterr().err
+    assert not (tmp_path / "etc").exists()
+
+
+def test_what_was_told_as_a_finding_is_not_told_again() -> None:
+    report = {
+        "findings": [{"severity": "weak", "title": "No lock", "advice": "Without logind nothing locks. Install it."}],
+        "abilities": [
+            {"capability": "lock", "present": False, "why": "Without logind nothing locks."},
+            {"capability": "sound", "present": False, "why": "No sound card."},
+            {"capability": "logout", "present": True, "why": "By stopping programs."},
+        ],
+    }
+    assert protection(report) == ["! No lock. Without logind nothing locks. Install it.", "- No sound card."]
 
 
 def test_ages_have_their_presets() -> None:

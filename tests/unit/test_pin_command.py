@@ -23,6 +23,8 @@ def test_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, uid: int, rescue: boo
     heard: list[Body] = []
 
     class Link:
+        def close(self) -> None: ...
+
         def call(self, body: Body) -> Done:
             heard.append(body)
             return Done(sentence="Done.")

@@ -18,7 +18,7 @@ def of(
     def there(capability: Capability, present: bool, why: str) -> Ability:
         return Ability(capability, present, "" if present else why)
 
-    without = f"{logind} {_LOGIND}"
+    without = f"{logind.rstrip('.')}. {_LOGIND}"
     supervised = bool(os.environ.get("NOTIFY_SOCKET"))
     return (
         there(Capability.SCAN, os.path.exists("/proc/self/stat"), "The folder /proc is not mounted; mount it."),

@@ -1,0 +1,14 @@
+"""One call to the service, on a connection that is closed after it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from agent.ipc.client import Client
+from agent.ipc.protocol import Body, Result
+
+
+def ask(body: Body) -> Result:
+    """The service's answer; raises what it refuses with, or ``ConnectionFailed``."""
+    with closing(Client()) as client:
+        return client.call(body)

@@ -1,0 +1,148 @@
+"""Commands as people type them, right and wrong, against a running service: exit codes, one document for --json, words."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+from agent.cli.trial import PIN
+from tests.service.test_service import Household
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
+    made = Household(tmp_path_factory.mktemp("h"))
+    made.start()
+    yield made
+    made.close()
+
+
+class Outcome:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def typed(home: Household, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Type a command; ``pin`` is what comes from a pipe."""
+    monkeypatch.setenv("FAIRTIME_SOCKET", home.socket)
+
+    def run(*words: str, pin: str = "") -> Outcome:
+        monkeypatch.setattr("sys.stdin", io.StringIO(pin + "\n" if pin else ""))
+        try:
+            code = main(list(words))
+        except SystemExit as error:
+            assert isinstance(error.code, int)
+            code = error.code
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        assert code == 0 or not told.out or "check" in words, "what failed prints no answer"
+        return Outcome(code, told.out, told.err)
+
+    return run
+
+
+def test_no_words_or_wrong_words_are_usage(typed) -> None:  # type: ignore[no-untyped-def]
+    for words in (
+        [],
+        ["bogus"],
+        ["why"],
+        ["grant"],
+        ["grant", "+30m"],
+        ["lock"],
+        ["pause", "--child", "you"],
+        ["policy"],
+        ["policy", "new", "--preset", "baby"],
+        ["policy", "check"],
+        ["audit"],
+        ["service"],
+        ["simulate"],
+        ["simulate", "--policy", "x", "--start", "tomorrow"],
+        ["summary", "--week", "last"],
+        ["summary", "--json", "--html", "x"],
+        ["policy", "sign", "x", "--expires", "2026-13-01"],
+    ):
+        told = typed(*words)
+        assert told.code == 2, words
+        assert "usage:" in told.err
+
+
+@pytest.mark.parametrize("words", [["status"], ["doctor"], ["summary"]])
+def test_json_is_one_document_and_nothing_else(typed, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    told = typed(*words, "--json")
+    assert told.code == 0
+    assert isinstance(json.loads(told.out), dict)
+    assert told.err == ""
+    assert told.out.count("\n") == 1
+    assert typed(*words).out.strip()
+
+
+@pytest.mark.parametrize("words", [["status", "--child", "nobody"], ["summary", "--child", "nobody"]])
+def test_what_fails_leaves_standard_output_empty(typed, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    told = typed(*words, "--json")
+    assert (told.code, told.out) == (1, "")
+    assert told.err.startswith("fairtime: ")
+
+
+def test_time_is_given_and_taken_with_a_pin(typed) -> None:  # type: ignore[no-untyped-def]
+    wrong = typed("grant", "+30m", "--child", "you", pin="9999")
+    assert wrong.code == 1
+    assert "This is not the PIN" in wrong.err
+    more = typed("grant", "+30m", "--child", "you", "--note", "Well done.", pin=PIN)
+    assert more.code == 0
+    assert "30 min more" in more.out
+    less = typed("grant", "-15m", "--child", "you", pin=PIN)
+    assert less.code == 0, less.err
+    assert "15 min" in less.out
+    for words, title in (
+        (["grant", "+3x", "--child", "you"], "is not a length of time"),
+        (["grant", "arcade", "--child", "you"], "For how long?"),
+        (["grant", "+30m", "--child", "leo"], "There is no child"),
+    ):
+        told = typed(*words, pin=PIN)
+        assert told.code == 1, words
+        assert title in told.err
+        assert len(told.err.splitlines()) >= 2, "advice comes with it"
+
+
+def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, home: Household) -> None:  # type: ignore[no-untyped-def]
+    for name in ("discord", "Discord", "minecraft"):
+        told = typed("why", name, "--child", "you")
+        assert told.code == 0, told.err
+        assert "[rule " in told.out
+    by_path = typed("why", str(home.programs["arcade"]))
+    assert by_path.out.startswith("arcade: block. arcade is for the weekend.")
+    for address in ("example.org", "https://www.example.org/a?b=c.d", "www.example.org/index.html"):
+        told = typed("why", address)
+        assert told.code == 0, told.err
+        assert "example.org: " in told.out
+        assert "[rule you/" in told.out
+    told = typed("why", "no-such-thing")
+    assert told.code == 1
+    assert "Nothing called “no-such-thing” is known here" in told.err
+
+
+def test_a_request_is_listed_and_answered(typed) -> None:  # type: ignore[no-untyped-def]
+    assert typed("request", "20m", "--text", "film").code == 0
+    listed = typed("request").out
+    assert "time 20 min film [open]" in listed
+    ident = next(line.split()[0] for line in listed.splitlines() if "film" in line)
+    assert typed("request", "--grant", ident, pin=PIN).code == 0
+    assert typed("request", "--refuse", "nonsense", pin=PIN).code == 1
+
+
+def test_without_a_service_the_words_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAIRTIME_SOCKET", str(tmp_path / "none.sock"))
+    for words in (["status", "--json"], ["doctor"], ["why", "x"], ["summary"], ["agreement"], ["request"]):
+        assert main(words) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.startswith("fairtime: ")
+        assert len(told.err.splitlines()) == 2, told.err

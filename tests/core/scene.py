@@ -10,6 +10,7 @@ from agent.clock import HOUR, MINUTE, SECOND, Millis
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
 from agent.core.family import parse
+from agent.core.judge import running
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, Rules, compile_policy
 from agent.core.schedule import wall_of
@@ -151,7 +152,7 @@ class Run:
                 boot=self.boot,
                 boot_id=self.boot_id,
                 sessions=self.sessions,
-                processes=self.processes,
+                running=running(self.processes),
                 usage=self.usage,
                 grants=self.grants,
                 folding=self.folding,

@@ -59,4 +59,4 @@ def test_every_program_of_the_catalogue_for_linux_is_known_again_as_installed() 
         assert known_as(child, entry.id) == entry
         if entry.linux is not None:
             match = matcher.match(as_installed(entry))
-            assert match.title == entry.name, entry.id
+            assert match.verdict.title == entry.name, entry.id

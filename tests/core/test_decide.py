@@ -67,7 +67,7 @@ def test_a_verdict_says_all_there_is() -> None:
     assert (clock("16:00"), clock("17:00")) in seen.free
     assert found.effects == ()
     assert found.disagreement is False
-    assert [v.program for _, v in found.judged.verdicts] == ["chess", "sums"]
+    assert [v.program for v in found.judged.verdicts.values()] == ["chess", "sums"]
 
 
 def test_hours_that_do_not_count_are_said() -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.clock import HOUR, MINUTE
-from agent.core.judge import Judged, judge, permitted, verdict_on
+from agent.core.judge import Judged, judge, permitted, running, verdict_on
 from agent.core.programs import Matcher
 from agent.model.grant import Grant
 from agent.model.program import ProgramId
@@ -29,8 +29,7 @@ def verdict(
 
 def judged(limits: str, *programs: ProgramId, usage: Usage = NOTHING, grants: tuple[Grant, ...] = ()) -> Judged:
     child = mia(limits)
-    running = [process(program, pid) for pid, program in enumerate(programs, 1)]
-    return judge(Matcher(child, child.plan(MONDAY)), now(child), running, usage, grants)
+    return judge(Matcher(child, child.plan(MONDAY)), now(child), programs, usage, grants)
 
 
 def test_sentences() -> None:
@@ -179,8 +178,8 @@ def test_a_temporary_permission() -> None:
         permission("program:chess", kind="site"),
     ):
         assert verdict(CHESS, blocked, "15:00", NOTHING, other).action == "block"
-        assert judged(blocked, CHESS, grants=(other,)).verdicts[0][1].action == "block"
-    assert judged(blocked, CHESS, grants=(permission("program:chess"),)).verdicts[0][1].action == "allow"
+        assert judged(blocked, CHESS, grants=(other,)).verdicts[CHESS].action == "block"
+    assert judged(blocked, CHESS, grants=(permission("program:chess"),)).verdicts[CHESS].action == "allow"
     assert judged(blocked, CHESS, grants=(permission("program:chess", "15:01"),)).keys == ("chess",)
 
 
@@ -206,14 +205,23 @@ def test_what_a_permission_covers(subject: str, program: ProgramId, key: str, st
     assert permitted(subject, program, key, strong) is covers
 
 
+def test_processes_are_put_together_by_program() -> None:
+    one, two, three = process(CHESS, 1), process(SUMS, 2), process(CHESS, 3)
+    found = running([one, two, three])
+    assert list(found.items()) == [(CHESS, (one, three)), (SUMS, (two,))]
+    assert running([]) == {}
+
+
 # ---- all that runs -----------------------------------------------------------------------------------------------
 
 LEARN = 'unknown_programs = "allow"\nprograms = [{ group = "school", counts = false }, { program = "racer", action = "block" }]'
 
 
 def test_what_runs_is_recorded_and_whether_it_counts() -> None:
-    both = judged(LEARN, SUMS, CHESS, RACER, BUS, replace(CHESS, path="/usr/games/other"))
-    assert [(p.pid, v.program) for p, v in both.verdicts] == [(1, "sums"), (2, "chess"), (3, "racer"), (5, "chess")]
+    other = replace(CHESS, path="/usr/games/other")
+    both = judged(LEARN, SUMS, CHESS, RACER, BUS, other)
+    named = {SUMS: "sums", CHESS: "chess", RACER: "racer", other: "chess"}
+    assert {program: v.program for program, v in both.verdicts.items()} == named
     assert both.keys == ("chess", "sums")
     assert both.groups == ("games", "school")
     assert both.counts is True
@@ -256,12 +264,12 @@ def test_when_minutes_are_used_up_everything_that_counts_is_blocked() -> None:
     after = before.without_counting(because)
     assert (after.used_up, after.counts) == (because, False)
     assert (after.keys, after.groups) == (before.keys, before.groups)
-    sums, chess, racer, odd = (v for _, v in after.verdicts)
-    assert sums == before.verdicts[0][1]
+    sums, chess, racer, odd = after.verdicts.values()
+    assert sums == before.verdicts[SUMS]
     for one in (chess, racer, odd):
         assert (one.action, one.rule, one.left) == ("block", "mia/day", 0)
         assert one.sentence == "You have used today's 1 h. Programs that do not count can go on."
-    assert [p.pid for p, _ in after.verdicts] == [1, 2, 3, 4]
+    assert list(after.verdicts) == list(before.verdicts) == [SUMS, CHESS, RACER, ODD]
     blocked = replace(chess, action="block", rule="mia/own", sentence="Own.", left=None)
     asked = replace(blocked, action="ask")
     informed = replace(blocked, action="inform")

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
 
 import pytest
 from msgspec.structs import replace
 
-from agent.core.programs import Match, Matcher, Matchers, needs_hash
+from agent.core.programs import Matcher, Matchers, needs_hash
 from agent.model.program import ProgramId
 from tests.core.scene import BUS, CHESS, MONDAY, ODD, RACER, SUMS, clock, mia
 
 SHA = "a" * 64
 
 
-def match(program: ProgramId, programs: str = "", more: str = "", unknown: str = "ask", count: str = "all") -> Match:
+class Found(NamedTuple):
+    """A match and its verdict, flat."""
+
+    key: str
+    title: str
+    rule: str
+    action: str
+    strong: bool
+    counts: bool
+    groups: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def match(program: ProgramId, programs: str = "", more: str = "", unknown: str = "ask", count: str = "all") -> Found:
     child = mia(f'unknown_programs = "{unknown}"\ncount = "{count}"\nprograms = [{programs}]', more=more)
-    return Matcher(child, child.plan(MONDAY)).match(program)
+    found = Matcher(child, child.plan(MONDAY)).match(program)
+    said, limits = found.verdict, tuple(limit.id for limit in found.limits)
+    assert said.left is None
+    assert said.program == (found.key or program.name)
+    return Found(found.key, said.title, said.rule, said.action, found.strong, said.counts, said.groups, limits)
 
 
 def test_who_a_known_program_is_without_any_rule() -> None:
     found = match(CHESS)
-    assert found == Match("chess", "Chess", "mia/unknown-programs", "ask", None, True, True, ("games",), ())
+    assert found == Found("chess", "Chess", "mia/unknown-programs", "ask", True, True, ("games",), ())
     assert match(CHESS, count="listed").counts is False
     assert match(CHESS, unknown="inform").action == "inform"
 
@@ -100,9 +118,11 @@ def test_the_most_specific_rule_wins_wherever_it_stands() -> None:
 
 
 def test_of_two_rules_of_one_kind_the_first_wins() -> None:
-    found = match(CHESS, '{ id = "a", group = "games" }, { id = "b", group = "games", action = "block" }')
-    assert found.rule == "mia/a"
-    assert [limit.id for limit in found.group_limits] == ["mia/b"]
+    first, second = '{ id = "a", group = "games", week = "1h" }', '{ id = "b", group = "games", week = "2h" }'
+    found = match(CHESS, f"{first}, {second}")
+    assert (found.rule, found.limits) == ("mia/a", ("mia/a", "mia/b"))
+    found = match(CHESS, f"{second}, {first}")
+    assert (found.rule, found.limits) == ("mia/b", ("mia/b", "mia/a"))
 
 
 @pytest.mark.parametrize(
@@ -193,8 +213,11 @@ def test_groups_rules_also_bear_on_a_program_with_a_rule_of_its_own() -> None:
     listed = '{ program = "chess" }, { group = "games", week = "1h" }, { group = "fun", week = "2h" }'
     found = match(CHESS, listed, more=more)
     assert found.rule == "mia/program:chess"
-    assert found.limit is not None
-    assert [limit.id for limit in found.group_limits] == ["mia/program:games", "mia/program:fun"]
+    assert found.limits == ("mia/program:games", "mia/program:fun"), "a rule without hours or minutes shuts nothing"
+    blocked = listed.replace('week = "1h"', 'week = "1h", action = "block"')
+    assert match(CHESS, blocked, more=more).limits == ("mia/program:fun",)
+    for action in ("block", "ask"):
+        assert match(RACER, f'{{ group = "games", week = "1h", action = "{action}" }}').limits == ()
 
 
 def test_under_listed_only_what_is_listed_counts() -> None:

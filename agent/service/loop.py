@@ -109,13 +109,18 @@ class Loop:
         self._wake.set()
 
     async def _rest(self) -> None:
+        """Until the next tick is due, or something cannot wait; one wake-up of the processor when nothing happens."""
         calm = self._events and not self.snapshot.sessions and not self.snapshot.processes
-        await asyncio.sleep(SHORTEST)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        due = loop.call_later(CALM if calm else TICK, self._wake.set)
         try:
-            async with asyncio.timeout((CALM if calm else TICK) - SHORTEST):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            due.cancel()
+        early = begun + SHORTEST - loop.time()
+        if early > 0:
+            await asyncio.sleep(early)
         self._wake.clear()
 
     # ---- one tick ------------------------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ class HostContract:
         await until_seen(opened, key)
         first = (await opened.host.observe()).processes
         await opened.pass_time(1_000)
-        assert (await opened.host.observe()).processes is first
+        again = (await opened.host.observe()).processes
+        assert again is first or again != first  # a rig's programs may start others
         (other,) = await opened.start(opened.child, "chess")
         await until_seen(opened, other)
         assert (await opened.host.observe()).processes is not first

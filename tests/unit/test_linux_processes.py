@@ -18,10 +18,11 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("Linux only", allow_module_level=True)
 
+from agent.clock import FakeClock
 from agent.errors import HostError
 from agent.model.program import Process
 from agent.platforms.base import Start
-from agent.platforms.linux import procfs, starts
+from agent.platforms.linux import processes, procfs, starts
 from agent.platforms.linux.accounts import Owners, Person
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.identity import Identifier
@@ -75,11 +76,12 @@ def shells() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture
-def table() -> ProcessTable:
+def table() -> Iterator[ProcessTable]:
     table = ProcessTable(Identifier().running)
     table.watch(Owners.of([ME]))
     table.scan(0)
-    return table
+    yield table
+    table.forget()
 
 
 class TestScan:
@@ -95,7 +97,7 @@ class TestScan:
         process = shells("echo; sleep 1; (while :; do sleep 0.1; done) & wait")
         assert process.pid in {p.pid for p in table.scan(1000)}
         for _ in range(300):
-            forks = [pid for pid in procfs.children(process.pid) if not (procfs.exe(pid) or "").endswith("sleep")]
+            forks = [pid for pid in procfs.children(process.pid) if procfs.children(pid)]  # not the one that sleeps
             if forks:
                 break
             time.sleep(0.01)
@@ -200,9 +202,167 @@ class TestScan:
             process.wait()
 
 
+class TestToldScan:
+    """What the scan relies on while the kernel tells of new images: nothing is listed, and nothing is missed."""
+
+    @pytest.fixture
+    def told(self, table: ProcessTable, monkeypatch: pytest.MonkeyPatch) -> ProcessTable:
+        table.scan(1)  # begins a round
+        monkeypatch.setattr(processes, "MOST_NEW", 1 << 22)  # this machine may be busy
+        monkeypatch.setattr(table, "_listed", lambda: pytest.fail("a told scan lists nothing"))
+        return table
+
+    def pids(self, table: ProcessTable) -> set[int]:
+        return {process.pid for process in table.processes}
+
+    def test_what_starts_and_what_forks_is_seen_at_the_next_scan(
+        self, told: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        process = shells("(while :; do sleep 5; done) & echo; wait")
+        told.scan(1000, told=True)
+        (fork,) = procfs.children(process.pid)
+        assert {process.pid, fork} <= self.pids(told)
+
+    def test_what_ended_is_gone_at_the_next_scan_collected_or_not(
+        self, told: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        collected, left = shells("echo; read x < /dev/zero"), shells("echo; read x < /dev/zero")
+        told.scan(1000, told=True)
+        assert {collected.pid, left.pid} <= self.pids(told)
+        for process in (collected, left):
+            process.kill()
+        collected.wait()
+        os.waitid(os.P_PID, left.pid, os.WEXITED | os.WNOWAIT)
+        told.scan(1001, told=True)
+        assert not {collected.pid, left.pid} & self.pids(told)
+        told.scan(1002, told=True)
+        assert left.pid not in self.pids(told)
+
+    def test_a_thread_is_no_process(self, told: ProcessTable) -> None:
+        script = "import threading, time; threading.Thread(target=lambda: time.sleep(60)).start(); print(1, flush=True)"
+        process = subprocess.Popen(["/usr/bin/python3", "-c", script], stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            threads = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - {process.pid}
+            assert threads
+            told.scan(1000, told=True)
+            assert process.pid in self.pids(told)
+            assert not threads & self.pids(told)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def test_a_late_exec_that_was_not_told_is_found_by_the_net(
+        self, table: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        pid = shells("echo; read x < /dev/null; sleep 0.3; exec sleep 60").pid
+        table.scan(1000, told=True)
+        for _ in range(300):
+            if (procfs.exe(pid) or "").endswith("sleep"):
+                break
+            time.sleep(0.01)
+        seen: list[Process] = []
+        for now in range(2000, 2000 + 2 * processes.NET, 1000):
+            seen += [p for p in table.scan(now, told=True) if p.pid == pid]
+        assert [p.program.name for p in seen] == ["sleep"]
+
+    def test_after_lost_events_a_late_exec_is_found_at_once(
+        self, table: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        pid = shells("echo; read x < /dev/null; sleep 0.3; exec sleep 60").pid
+        table.scan(1000, told=True)
+        for _ in range(300):
+            if (procfs.exe(pid) or "").endswith("sleep"):
+                break
+            time.sleep(0.01)
+        assert pid in {p.pid for p in table.scan(1001, everything=True)}
+
+    def test_more_processes_than_can_be_held_are_looked_for_the_old_way(
+        self,
+        table: ProcessTable,
+        shells: Callable[[str], subprocess.Popen[bytes]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        monkeypatch.setattr(processes, "MOST_HELD", len(table._ends) + 3)
+        many = [shells("echo; read x < /dev/zero") for _ in range(6)]
+        table.scan(1000, told=True)
+        assert len(os.listdir("/proc/self/fd")) - before <= 3 + len(many)  # and the pipes of the shells
+        assert {process.pid for process in many} <= self.pids(table)
+        many[-1].kill()
+        many[-1].wait()
+        table.scan(1001, told=True)
+        assert self.pids(table) & {process.pid for process in many} == {process.pid for process in many[:-1]}
+
+    def test_forgetting_lets_go_of_every_descriptor(self, table: ProcessTable) -> None:
+        held = len(table._ends)
+        assert held
+        before = len(os.listdir("/proc/self/fd"))
+        table.forget()
+        assert len(os.listdir("/proc/self/fd")) == before - held - 1
+
+
 @pytest.mark.root
 @needs_root
 class TestStarts:
+    async def test_a_pulse_proves_that_all_before_it_was_heard(self) -> None:
+        heard: list[int] = []
+        events = StartEvents(heard.append, lambda: None)
+        assert not events.pulse()
+        await events.open()
+        try:
+            name = Path("/proc/self/comm").read_text()
+            process = subprocess.Popen(["/bin/true"])
+            process.wait()
+            assert events.pulse()
+            assert process.pid in heard
+            assert Path("/proc/self/comm").read_text() == name
+        finally:
+            events.close()
+        assert not events.pulse()
+
+    async def test_silence_is_noticed_and_said_and_everything_is_looked_at(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another privileged program can end the kernel's reports without a word."""
+        clock = FakeClock()
+        host = LinuxHost(clock, bus_address=f"unix:path={tmp_path}/none")
+        host.watch([f"#{NOBODY}"])
+        await host.open(lambda: None)
+        script = "echo; read x; exec sleep 60"
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", script], user=NOBODY, group=NOBODY, extra_groups=[], stdin=subprocess.PIPE, stdout=-1
+        )
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdout.readline()
+            by_scan = "Program starts are found by a scan once a second, not as they happen."
+            snapshot = await host.observe()
+            assert by_scan not in snapshot.degraded
+            assert {p.pid: p.program.name for p in snapshot.processes}[process.pid] != "sleep"
+            sock = host._starts._socket
+            assert sock is not None
+            with monkeypatch.context() as patch:
+                patch.setattr(starts, "COMM", 0x4000_0000)  # no such event
+                starts._attach_filter(sock)
+            process.stdin.close()
+            while not (procfs.exe(process.pid) or "").endswith("sleep"):
+                time.sleep(0.01)
+            clock.advance(ROTATION)
+            snapshot = await host.observe()
+            assert {p.pid: p.program.name for p in snapshot.processes}[process.pid] == "sleep"
+            assert by_scan in snapshot.degraded
+            starts._attach_filter(sock, starts.NONE, starts.EXEC, starts.UID)
+            clock.advance(ROTATION)
+            assert by_scan not in (await host.observe()).degraded
+        finally:
+            await host.close()
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
     async def test_hears_of_a_start_and_of_a_change_of_account(self) -> None:
         heard: list[int] = []
         events = StartEvents(heard.append, lambda: None)

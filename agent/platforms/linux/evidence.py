@@ -126,6 +126,8 @@ class SoundWatch:
 
     def __init__(self, folder: Path = Path("/proc/asound")) -> None:
         self._folder = folder
+        self._cards = b""
+        """The kernel's list of sound devices: only when it changes is there anything to look for."""
         self._streams: tuple[str, ...] = ()
         self._scanned: Millis | None = None
 
@@ -133,11 +135,19 @@ class SoundWatch:
     def present(self) -> bool:
         return bool(self._streams)
 
+    def look(self, now: Millis) -> None:
+        """Find the sound cards, every ``RESCAN``."""
+        if self._scanned is not None and now - self._scanned < RESCAN:
+            return
+        self._scanned = now
+        cards = procfs.read(f"{self._folder}/pcm", 65_536)
+        if cards != self._cards:
+            self._cards = cards
+            self._streams = tuple(str(path) for path in self._folder.glob("card*/pcm*p/sub*/status"))
+
     def playing(self, now: Millis) -> frozenset[int] | None:
         """The uids that own a running playback stream; ``None`` where there is no sound card."""
-        if self._scanned is None or now - self._scanned >= RESCAN:
-            self._scanned = now
-            self._streams = tuple(str(path) for path in self._folder.glob("card*/pcm*p/sub*/status"))
+        self.look(now)
         if not self._streams:
             return None
         found = set()
@@ -179,9 +189,5 @@ class BusyWatch:
 
     def _used(self, uid: int) -> int | None:
         """Microseconds of processor time of user-UID.slice (cgroup v2 cpu.stat)."""
-        slice_ = self._root / "user.slice" / f"user-{uid}.slice"
-        for line in procfs.read(str(slice_ / "cpu.stat"), 4096).splitlines():
-            key, _, value = line.partition(b" ")
-            if key == b"usage_usec" and value.isdigit():
-                return int(value)
-        return None
+        words = procfs.read(f"{self._root}/user.slice/user-{uid}.slice/cpu.stat", 4096).split(None, 2)
+        return int(words[1]) if len(words) > 1 and words[0] == b"usage_usec" else None  # always its first line

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.errors import HostError
+from agent.platforms.linux import procfs
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -38,10 +39,7 @@ class Freezer:
             self._write(path, "0")
 
     def frozen(self, uid: int) -> bool:
-        try:
-            return self._path(uid).read_text(encoding="ascii").strip() == "1"
-        except OSError:
-            return False
+        return procfs.read(f"{self._root}/user.slice/user-{uid}.slice/cgroup.freeze", 64).strip() == b"1"
 
     def _path(self, uid: int) -> Path:
         return self._root / "user.slice" / f"user-{uid}.slice" / "cgroup.freeze"

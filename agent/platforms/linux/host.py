@@ -35,7 +35,7 @@ from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.packages import Content, Owned
-from agent.platforms.linux.processes import ProcessTable
+from agent.platforms.linux.processes import ROTATION, ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, Locks, fallback_id, session_of, watched
 from agent.platforms.linux.starts import StartEvents
 from agent.platforms.linux.stopping import Stopping
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
 _HOUSEKEEPING: Millis = 5 * SECOND
+_QUIET: Millis = 60 * SECOND
 _WAKE_AFTER = 0.05
 """Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
 _HASHING = 32
@@ -70,6 +71,9 @@ class LinuxHost:
         self._baseline = True
         self._starts = StartEvents(self._started, self._lost)
         self._starts_why = "Fairtime has not begun to listen."
+        self._told = False
+        """The kernel tells of starts: it did so when it was last asked to prove it, at most ``ROTATION`` ago."""
+        self._pulsed: Millis | None = None
         self._logind: Logind | None = None
         self._locks = Locks()
         self._fallback = Fallback()
@@ -131,7 +135,7 @@ class LinuxHost:
             self._thread.shutdown(wait=True, cancel_futures=True)
         self._thread = self._loop = self._logind = None
         self._table.forget()
-        self._baseline = True
+        self._baseline, self._told, self._pulsed = True, False, None
 
     # ---- seeing --------------------------------------------------------------------------------------------------
 
@@ -298,7 +302,15 @@ class LinuxHost:
 
     def _scan(self) -> None:
         self._table.recheck(self._stopping.touched())
-        images = self._table.scan(self.clock.now().boot)
+        now = self.clock.now().boot
+        silent = False
+        if self._pulsed is None or now - self._pulsed >= ROTATION:
+            self._pulsed = now
+            told, before = self._starts.pulse(), self._told
+            self._told, silent = told, before and not told
+            if silent:
+                log.warning("start events stopped; looking at every process")
+        images = self._table.scan(now, told=self._told, everything=silent)
         if self._baseline:
             # What ran before the watch began was not started under it: the tick's ladder deals with it.
             self._baseline = False
@@ -387,6 +399,7 @@ class LinuxHost:
         if self._kept is not None and now - self._kept < _HOUSEKEEPING:
             return
         self._kept = now
+        self._sound.look(now)
         files = tuple(_mtime(path) for path in _ACCOUNT_FILES)
         if files != self._account_files:
             self._account_files = files
@@ -425,13 +438,16 @@ class LinuxHost:
 
     def _with_evidence(self, session: Session, login: Login | None, now: Millis) -> Session:
         uid = login.uid if login is not None else self._owners.people[session.account].uid
-        playing = self._sound.playing(now)
         at_seat = login is None or bool(login.seat)
+        idle = self._input.idle(now) if at_seat and session.active else None
+        # Whether sound plays only matters against a hint, or where nobody has touched anything for a while.
+        matters = session.locked_hint or session.idle_hint or (idle is not None and idle >= _QUIET)
+        playing = self._sound.playing(now) if matters else None
         return replace(
             session,
             # A frozen session cannot be used: it is reported as not in the foreground until it is thawed.
             active=session.active and not self._freezer.frozen(uid),
-            input_idle=self._input.idle(now) if at_seat and session.active else None,
+            input_idle=idle,
             # A sound server of the system plays for whoever is there.
             playing=None if playing is None else any(owner == uid or owner < 1000 for owner in playing),
             busy=self._busy.busy(uid, now),
@@ -461,7 +477,7 @@ class LinuxHost:
 
     def _degraded(self) -> tuple[str, ...]:
         said = []
-        if not self._starts.open_now:
+        if not self._told:
             said.append("Program starts are found by a scan once a second, not as they happen.")
         if self._logind is None or not self._logind.present:
             said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")

@@ -1,8 +1,13 @@
 """The cheap scan: which processes watched accounts have, at a fraction of what a full reading costs.
 
-Each scan lists the pids.  New ones are asked for their owner, and only those of watched accounts for more.  Known ones are
-looked at again in rotation, all of them within ``ROTATION``: an ``exec`` changes a program under its pid, a login program
-changes the owner under a pid, and a pid may be used again.  A process that is gone in mid-read is normal.
+New pids are asked for their owner, and only those of watched accounts for more.  Known ones are looked at again in
+rotation: an ``exec`` changes a program under its pid, a login program changes the owner under a pid, and a pid may be used
+again.  A process that is gone in mid-read is normal.
+
+By itself a scan lists the pids each time, and the rotation takes ``ROTATION``.  While the kernel tells of each new image and
+owner as it happens (``told``; see ``starts``), the scan asks for what is left in the cheapest way: a poll of the pidfds says
+what ended, the newest pid of the machine (the kernel hands them out in order) says which pids are new; and listing and
+rotation are only the net below that, with ``NET`` to go round.
 
 A new image (``exec``) is told from the old one by the kernel's address of the stack, random for each image, not by the
 command line: that a program may rewrite, so it is read once per image.
@@ -10,7 +15,9 @@ command line: that a program may rewrite, so it is read once per image.
 
 from __future__ import annotations
 
+import errno
 import os
+import selectors
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +32,15 @@ from agent.platforms.linux.accounts import Owners, Person
 
 ROTATION = 4_000
 """Milliseconds within which every known process is looked at again (the promise is 5 s; a tick may come late)."""
+
+NET = 60_000
+"""The same while the kernel tells of new images and owners: then only what it failed to tell for want of memory is left."""
+MOST_NEW = 256
+"""Pids handed out since the last scan that are cheaper to ask for one by one than to list all."""
+MOST_HELD = 512
+"""Descriptors that a child's processes may take here; beyond, the scan lists and rotates as if nothing was told."""
+_NO_PROCESS = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
+"""What pidfd_open(2) says of a pid that is gone, and of a thread's."""
 
 Identify = Callable[[int, Person, str | None], ProgramId | None]
 
@@ -43,10 +59,15 @@ class ProcessTable:
     def __init__(self, identify: Identify) -> None:
         self._identify = identify
         self._owners = Owners()
-        self._names: set[str] = set()
-        self._again: set[str] = set()
+        self._pids: set[int] = set()
+        self._again: set[int] = set()
         self._mine: dict[int, _Known] = {}
-        self._turn: list[str] = []
+        self._ends: dict[int, int] = {}
+        """Pid → pidfd of those in ``_mine``: readable once the process has ended."""
+        self._over: selectors.BaseSelector | None = None
+        """Tells of the pidfds that are readable."""
+        self._newest: int | None = None
+        self._turn: list[int] = []
         self._last: int | None = None
         self._list: tuple[Process, ...] | None = None
 
@@ -56,12 +77,16 @@ class ProcessTable:
         self.forget()
 
     def forget(self) -> None:
-        self._names.clear()
+        for pid in list(self._ends):
+            self._let_go(pid)
+        if self._over is not None:
+            self._over.close()
+            self._over = None
+        self._pids.clear()
         self._again.clear()
         self._mine.clear()
         self._turn.clear()
-        self._list = None
-        self._last = None
+        self._list = self._newest = self._last = None
 
     @property
     def processes(self) -> tuple[Process, ...]:
@@ -73,29 +98,27 @@ class ProcessTable:
         """Whether a process of the account has a controlling terminal."""
         return any(known.terminal and known.process.account == account for known in self._mine.values())
 
-    def scan(self, now: int, *, everything: bool = False) -> list[Process]:
+    def scan(self, now: int, *, told: bool = False, everything: bool = False) -> list[Process]:
         """Look at the machine at ``now`` (any steady milliseconds); the images that were not known before.
 
+        ``told``: every new image and change of owner since the scan before was handed to ``read``, ``look`` or ``drop``.
         ``everything`` looks at every process again, as after lost events.
         """
-        names = set(os.listdir("/proc"))
-        fresh = (names - self._names) | (self._again & names)
-        self._again = set()
-        for name in self._names - names:
-            if name.isdigit():
-                self._drop(int(name))
-        self._names = names
+        due, self._again = self._again, set()
+        due |= self._ended()
+        told = told and not everything and len(self._ends) == len(self._mine)
+        newest, before = procfs.newest_pid(), self._newest
+        self._newest = newest
+        if told and self._turn and before is not None and 0 <= newest - before <= MOST_NEW:
+            due.update(range(before + 1, newest + 1))
+        else:
+            due |= self._listed()
+        due.update(self._due(now, NET if told else ROTATION, everything))
         images = []
-        for name in fresh:
-            if name.isdigit():
-                image = self.look(int(name))
-                if image is not None:
-                    images.append(image)
-        for name in self._due(now, everything):
-            if name not in fresh:
-                image = self.look(int(name))
-                if image is not None:
-                    images.append(image)
+        for pid in due:
+            image = self.look(pid)
+            if image is not None:
+                images.append(image)
         return images
 
     def look(self, pid: int) -> Process | None:
@@ -111,14 +134,16 @@ class ProcessTable:
         """The same for a process that is known to be ``person``'s."""
         stat = procfs.stat(pid)
         known = self._mine.get(pid)
-        if stat is None:
+        if stat is None or (known is not None and known.process.started != stat.started):
             self._drop(pid)
+            known = None
+        if stat is None:
             return None
         if not stat.settled and stat.state not in "ZX":
             # In the middle of an ``exec`` (or a kernel thread, or not ours to look at): ask again next time.
-            self._again.add(str(pid))
+            self._again.add(pid)
             return None
-        same = known is not None and known.process.started == stat.started and known.process.account == person.name
+        same = known is not None and known.process.account == person.name
         if known is not None and same and known.image == stat.image and stat.image:
             if known.process.parent != stat.parent:
                 self._keep(pid, known.process, stat, known.link, parent=stat.parent)
@@ -132,6 +157,8 @@ class ProcessTable:
                 self._drop(pid)
             return None
         if known is not None and same and stat.image == 0 and known.link == link:
+            return None
+        if pid not in self._ends and not self._hold(pid):
             return None
         origin = None if same else self._mine.get(stat.parent)
         # A fork is its parent's image going on: nothing new was started, and who it is, is known already.
@@ -150,12 +177,11 @@ class ProcessTable:
 
     def recheck(self, pids: set[int]) -> None:
         """Look at these in the next scan, whoever's turn it is."""
-        self._again.update(map(str, pids))
+        self._again |= pids
 
     def drop(self, pid: int) -> None:
         """The process is no watched account's (any more)."""
-        if pid in self._mine:
-            self._drop(pid)
+        self._drop(pid)
 
     def renew(self) -> list[Process]:
         """Identify every known process again (packages or hashes became known); those that changed."""
@@ -179,22 +205,57 @@ class ProcessTable:
                 pid=pid, started=process.started, parent=parent, account=process.account, program=process.program
             )
         self._mine[pid] = _Known(process, stat.image, link, stat.tty != 0)
-        self._names.add(str(pid))
+        self._pids.add(pid)
         self._list = None
 
     def _drop(self, pid: int) -> None:
+        self._let_go(pid)
         if self._mine.pop(pid, None) is not None:
             self._list = None
 
-    def _due(self, now: int, everything: bool) -> list[str]:
-        """Who is looked at again in this scan."""
-        passed = ROTATION if self._last is None else now - self._last
+    def _hold(self, pid: int) -> bool:
+        """Be told of its end; False when there is no such process (a thread's pid looks like one in /proc)."""
+        try:
+            end = os.pidfd_open(pid)
+        except OSError as error:
+            return error.errno not in _NO_PROCESS
+        if len(self._ends) >= MOST_HELD:
+            os.close(end)
+        else:
+            if self._over is None:
+                self._over = selectors.DefaultSelector()
+            self._ends[pid] = end
+            self._over.register(end, selectors.EVENT_READ, pid)
+        return True
+
+    def _let_go(self, pid: int) -> None:
+        end = self._ends.pop(pid, None)
+        if end is not None and self._over is not None:
+            self._over.unregister(end)
+            os.close(end)
+
+    def _ended(self) -> set[int]:
+        """Forget what ended; its pids, in case something else has them by now."""
+        pids = {key.data for key, _ in self._over.select(0)} if self._over is not None else set()
+        for pid in pids:
+            self._drop(pid)
+        return pids
+
+    def _listed(self) -> set[int]:
+        """List the pids; the new ones."""
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        for pid in self._pids - pids:
+            self._drop(pid)
+        new = pids - self._pids
+        self._pids = pids
+        return new
+
+    def _due(self, now: int, round_: int, everything: bool) -> list[int]:
+        """Who is looked at again in this scan, so that a round takes ``round_`` milliseconds."""
+        passed = round_ if self._last is None else now - self._last
         self._last = now
-        if everything:
-            self._turn = []
-            return [name for name in self._names if name.isdigit()]
-        if not self._turn:
-            self._turn = [name for name in self._names if name.isdigit()]
-        share = ceil(len(self._names) * max(passed, 0) / ROTATION)
+        if everything or not self._turn:
+            self._turn = list(self._pids)
+        share = len(self._turn) if everything else ceil(len(self._pids) * max(passed, 0) / round_)
         due, self._turn = self._turn[:share], self._turn[share:]
-        return [name for name in due if name in self._names]
+        return due

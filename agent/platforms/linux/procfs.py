@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -17,8 +18,7 @@ CMDLINE_LIMIT = 1 << 20
 """Bytes of a command line that are read; a Minecraft class path is some 10 KiB, the kernel's own limit is far above."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """What proc_pid_stat(5) tells and this host uses."""
 
     state: str
@@ -35,7 +35,16 @@ class Stat:
 
 
 def stat(pid: int) -> Stat | None:
-    data = read(f"/proc/{pid}/stat", 4096)
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = os.read(fd, 4096)  # whole at once: some 350 bytes
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
     # The name in parentheses may hold anything, spaces and parentheses too; the last ')' ends it.
     at = data.rfind(b")")
     if at < 0:
@@ -54,6 +63,12 @@ def stat(pid: int) -> Stat | None:
         # arg_end is set last (create_elf_tables); a program cannot set it back to 0 (validate_prctl_map).
         settled=rest[46] != b"0",
     )
+
+
+def newest_pid() -> int:
+    """The pid that the kernel handed out last (the end of /proc/loadavg), to a process or a thread; they go up by one from
+    one to the next, beginning again at the top (``idr_alloc_cyclic`` in kernel/pid.c)."""
+    return int(read("/proc/loadavg", 128).split()[-1])
 
 
 def owner(pid: int) -> int | None:

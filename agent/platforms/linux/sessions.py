@@ -87,14 +87,18 @@ class Fallback:
 
     def __init__(self) -> None:
         self._display: dict[tuple[int, int], bool] = {}
+        self._of: tuple[Process, ...] = ()
+        self._shown: frozenset[str] = frozenset()
 
     def sessions(
         self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool]
     ) -> tuple[Session, ...]:
         """One session for each watched account that is at work.  ``tty``: whether an account has a process on one."""
-        self._display = {p.key: self._display[p.key] if p.key in self._display else has_display(p) for p in processes}
-        shown = {p.account for p in processes if self._display[p.key]}
-        accounts = sorted(name for name in owners.people if name in shown or tty(name))
+        if processes is not self._of:
+            known, self._of = self._display, processes
+            self._display = {p.key: known[p.key] if p.key in known else has_display(p) for p in processes}
+            self._shown = frozenset(p.account for p in processes if self._display[p.key])
+        accounts = sorted(name for name in owners.people if name in self._shown or tty(name))
         return tuple(Session(id=fallback_id(name), account=name) for name in accounts)
 
 

@@ -6,7 +6,9 @@ for FORK pid and tgid of the parent and of the new one.
 A small BPF program on the socket lets only EXEC, UID and the acknowledgement through, so that the forks and exits of the
 whole machine cost this process nothing.  UID events matter because ``su`` and login programs may run something before
 they change to the child's account.  FORK events are let through only while a tree is being stopped (``follow``): a program
-that forks twice is gone from its parent's children before anyone can look.
+that forks twice is gone from its parent's children before anyone can look.  COMM events, of programs that name themselves,
+are let through for this process alone: writing its own name is how it makes sure that events still come (``pulse``).  They
+may stop without a word, because any privileged program can switch them off for all (``PROC_CN_MCAST_IGNORE``).
 
 Needs CAP_NET_ADMIN in the initial user and pid namespaces; elsewhere the kernel stays silent, which ``open`` reports.
 """
@@ -34,7 +36,7 @@ _NLMSG_DONE = 3
 _SO_RCVBUFFORCE = 33
 _SO_ATTACH_FILTER = 26
 
-NONE, FORK, EXEC, UID = 0x0, 0x1, 0x2, 0x4
+NONE, FORK, EXEC, UID, COMM = 0x0, 0x1, 0x2, 0x4, 0x200
 BUFFER = 8 << 20
 """Bytes asked of SO_RCVBUFFORCE: a burst of 4,000 starts while this service stands still for a second fits."""
 ACKNOWLEDGE = 1.0
@@ -57,6 +59,9 @@ class StartEvents:
         self._forked: Callable[[int, int], None] | None = None
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._comm = -1
+        self._name = b""
+        self._heard = False
 
     @property
     def open_now(self) -> bool:
@@ -76,6 +81,8 @@ class StartEvents:
         except OSError as error:
             sock.close()
             raise HostError(f"The kernel refused to report program starts: {error.strerror}", _ADVICE) from error
+        self._comm = os.open("/proc/self/comm", os.O_RDWR | os.O_CLOEXEC)
+        self._name = os.read(self._comm, 64).strip()
         self._socket, self._loop = sock, loop
         loop.add_reader(sock, self.drain)
 
@@ -83,6 +90,7 @@ class StartEvents:
         if self._socket is not None and self._loop is not None:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+            os.close(self._comm)
         self._socket = self._loop = None
 
     def follow(self, forked: Callable[[int, int], None] | None) -> None:
@@ -90,6 +98,18 @@ class StartEvents:
         self._forked = forked
         if self._socket is not None:
             _attach_filter(self._socket, *((NONE, EXEC, UID) if forked is None else (NONE, EXEC, UID, FORK)))
+
+    def pulse(self) -> bool:
+        """Whether events come: cause one, and see it.  The kernel queues it before the write returns, so that every start
+        before this call has been handled when the answer is True.  On False it was asked to tell again."""
+        if self._socket is None:
+            return False
+        self._heard = False
+        os.write(self._comm, self._name)
+        self.drain()
+        if not self._heard:
+            self._socket.send(_listen())
+        return self._heard
 
     def drain(self) -> None:
         """Handle what has come, at most ``_BATCH`` events before the loop gets its turn.
@@ -116,6 +136,8 @@ class StartEvents:
             _, group, new, new_group = _DATA.unpack_from(data, _AT_DATA)
             if what in (EXEC, UID):
                 self._started(group)
+            elif what == COMM:
+                self._heard = True
             elif what == FORK and new == new_group and self._forked is not None:  # a thread is no process
                 self._forked(group, new)
 
@@ -159,7 +181,7 @@ async def _acknowledged(loop: asyncio.AbstractEventLoop, sock: socket.socket) ->
 
 
 def _attach_filter(sock: socket.socket, *wanted: int) -> None:
-    """Classic BPF (linux/filter.h): let the ``wanted`` pass; it takes the place of the filter before.  A load puts the bytes
+    """Classic BPF (linux/filter.h): let the ``wanted`` pass, and our own COMM; it takes the place of the filter before.  A load puts the bytes
     in network order, so the wanted values are turned round on a little-endian machine."""
 
     def native(value: int) -> int:
@@ -170,7 +192,10 @@ def _attach_filter(sock: socket.socket, *wanted: int) -> None:
 
     code = array("B", op(0x20, 0, 0, _AT_WHAT))  # ld [36]
     for number, what in enumerate(wanted):
-        code.frombytes(op(0x15, len(wanted) - number, 0, native(what)))  # jeq → accept
+        code.frombytes(op(0x15, len(wanted) - number + 3, 0, native(what)))  # jeq → accept
+    code.frombytes(op(0x15, 0, 2, native(COMM)))  # jeq, else → drop
+    code.frombytes(op(0x20, 0, 0, _AT_DATA + 4))  # ld [56]: of which process
+    code.frombytes(op(0x15, 1, 0, native(os.getpid())))  # jeq → accept
     code.frombytes(op(0x06, 0, 0, 0))  # drop
     code.frombytes(op(0x06, 0, 0, 0xFFFFFFFF))  # accept
     address, length = code.buffer_info()

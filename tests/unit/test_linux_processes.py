@@ -390,9 +390,12 @@ class TestStarts:
             subprocess.run(["/bin/sh", "-c", "for i in $(seq 100); do /bin/true; done"], check=True)
             await asyncio.sleep(0.1)
             assert lost and len(heard) < 100
-            process = await asyncio.create_subprocess_exec("/bin/true")
-            await process.wait()
-            await asyncio.sleep(0.1)
+            for _ in range(50):  # a busy machine overflows so small a buffer again
+                process = await asyncio.create_subprocess_exec("/bin/true")
+                await process.wait()
+                await asyncio.sleep(0.1)
+                if process.pid in heard:
+                    break
             assert process.pid in heard
         finally:
             events.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.times import date
-from agent.core.checks import check, refuse_errors
+from agent.core.checks import check, locks_out, refuse_errors
 from agent.core.drafting import diff, draft
 from agent.core.family import build_policy, parse
 from agent.errors import FairtimeError, PolicyError
@@ -153,6 +153,7 @@ def _sign(options: argparse.Namespace) -> int:
     from agent.trust import signing
 
     family = read_family(options.file)
+    _refuse_lock_out(family, options.file.name)
     out = options.out or options.file.with_name("policy.dsse.json")
     after = options.after or (out if out.exists() else None)
     before = _signed(after) if after else None
@@ -170,6 +171,20 @@ def _sign(options: argparse.Namespace) -> int:
     _write(out, data)
     print(out)
     return 0
+
+
+def _refuse_lock_out(family: Family, name: str) -> None:
+    """Only on the PC that the policy is for: elsewhere the account that signs means nobody."""
+    from agent.cli.accounts import own_account
+    from agent.platforms import host
+
+    here = {account.name: account for account in host().accounts()}
+    if not all(account in here for child in family.children for account in child.accounts):
+        return
+    own = own_account()
+    problem = locks_out(family, own, administrator=own not in here or here[own].administrator)
+    if problem is not None:
+        refuse_errors([problem], name)
 
 
 def _show(options: argparse.Namespace) -> int:

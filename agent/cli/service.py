@@ -31,12 +31,10 @@ def _serve(options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     usual = Settings()
-    settings = Settings(
-        options.state or usual.state,
-        options.socket or usual.socket,
-        guard_logins=options.state is None and options.only is None,
-    )
-    host = platforms.trial_host(options.only, own_account()) if options.only else platforms.host()
+    # A service with a state folder of its own is a developer's: the PC's files and logins are not its business.
+    installed = options.state is None and options.only is None
+    settings = Settings(options.state or usual.state, options.socket or usual.socket, guard_logins=installed)
+    host = platforms.trial_host(options.only, own_account()) if options.only else platforms.host(guarded=installed)
     return serve(settings, host, platforms.supervisor())
 
 

@@ -42,6 +42,8 @@ class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     zone: str = ""
     key: str = ""
     passphrase: str = ""
+    unwatched: list[str] = []
+    """Standard accounts that are nobody's here and are left alone; others get the strictest limits."""
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -125,7 +127,9 @@ def family_text(answers: Answers, zone: str) -> str:
     if not answers.children:
         raise PolicyError("There is no child to protect", "Name at least one child and its account.")
     first, *others = answers.children
-    text = draft(first.preset, first.name, first.account, answers.guardian, answers.guardian_account, zone)
+    text = draft(
+        first.preset, first.name, first.account, answers.guardian, answers.guardian_account, zone, answers.unwatched
+    )
     for child in others:
         more = draft(child.preset, child.name, child.account, answers.guardian, answers.guardian_account, zone)
         text += "\n" + more[more.index("[[children]]") :]
@@ -176,9 +180,27 @@ def _asked(accounts: tuple[Account, ...]) -> Answers:
         child_account = _ask(f"Account of {name}", lambda text: text in names and text != account)
         age = _ask(f"Age of {name} (5 to 17)", lambda text: text.isdigit() and 5 <= int(text) <= 17)
         children.append(ChildAnswer(name=name, account=child_account, preset=preset_for(int(age))))
+    taken = {account, *(child.account for child in children)}
+    rest = [one.name for one in accounts if not one.administrator and one.name not in taken]
+    unwatched: list[str] = []
+    if rest:
+        print(f"\nNobody's accounts: {', '.join(rest)}.  They get the strictest limits, so that none is a way out.")
+        said = _ask("Leave alone (names, or nothing)", lambda text: set(_names(text)) <= set(rest))
+        unwatched = _names(said)
     pin = _new_pin()
     passphrase = getpass.getpass("A passphrase for the key that signs policies (nothing: the PIN typed twice): ")
-    return Answers(guardian=guardian, guardian_account=account, children=children, pin=pin, passphrase=passphrase)
+    return Answers(
+        guardian=guardian,
+        guardian_account=account,
+        children=children,
+        pin=pin,
+        passphrase=passphrase,
+        unwatched=unwatched,
+    )
+
+
+def _names(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def preset_for(age: int) -> str:

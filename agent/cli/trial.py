@@ -125,6 +125,7 @@ def _found(folder: Path, programs: dict[str, Path]) -> None:
         zone="UTC",
         reset="00:00",
         guardians=[Guardian(name="A guardian", account="fairtime-guardian")],
+        others="ignore",  # this PC's other accounts are none of a trial's business
         children=[Child(name="you", accounts=[own_account()], preset="junior", limits=limits)],
     )
     signer = signing.new_signer()

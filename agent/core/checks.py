@@ -47,6 +47,22 @@ def check(
     return sorted(found, key=lambda problem: not problem.error)
 
 
+def locks_out(family: Family, signer: str, *, administrator: bool) -> Problem | None:
+    """What is wrong when the account that signs would itself be limited by this policy; ``None`` when it would not."""
+    children = {account: child.name for child in family.children for account in child.accounts}
+    advice = "Sign it from a guardian's account, or correct the policy: whoever signs must be able to change it again."
+    if signer in children:
+        return Problem("children", f"You are signing as {signer}, which is {children[signer]}'s account", advice)
+    named = {guardian.account for guardian in family.guardians} | set(family.unwatched)
+    if family.others == "ignore" or administrator or signer in named:
+        return None
+    return Problem(
+        "guardians",
+        f"You are signing as {signer}, which this policy does not name: your own account would get the strictest limits",
+        f"Name {signer} as a guardian's account, or add it to unwatched.",
+    )
+
+
 def refuse_errors(problems: Collection[Problem], name: str) -> None:
     """Raise ``PolicyError`` when there is an error among ``problems``; all of them are told."""
     errors = [problem for problem in problems if problem.error]
@@ -119,6 +135,20 @@ def _people(family: Family, accounts: Collection[str] | None) -> Iterator[Proble
                 f"{where}.account",
                 f"There is no account {guardian.account} on this PC",
                 _near(guardian.account, accounts) + "Correct the name: a guardian must be able to log in here.",
+            )
+    for account in family.unwatched:
+        if account in owner:
+            yield Problem(
+                "unwatched",
+                f"The account {account} is {owner[account]}'s and cannot be left alone, too",
+                "Take it off one of the two lists.",
+            )
+        elif accounts is not None and account not in accounts:
+            yield Problem(
+                "unwatched",
+                f"There is no account {account} on this PC",
+                _near(account, accounts) + "Whoever makes an account of this name will have no limits.",
+                error=False,
             )
     if len({guardian.name for guardian in family.guardians}) < len(family.guardians):
         yield Problem("guardians", "Two guardians have the same name", "Give each a name of its own.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +18,8 @@ zone = "{zone}"                 # days and hours are reckoned here
 reset = "03:00"                # a day of use begins at three in the morning
 retention_weeks = 8            # what is recorded is deleted after this
 summary = {{ day = "sunday", time = "18:00" }}
+others = "strict"              # accounts that are nobody's here get the strictest limits ("ignore": none)
+unwatched = {unwatched}                 # accounts to leave alone, such as a grown-up's second one
 
 [[guardians]]
 name = "{guardian}"
@@ -45,7 +48,15 @@ class Change:
         return f"{self.where}: {self.before or '(nothing)'} → {self.after or '(nothing)'}"
 
 
-def draft(preset: str, child: str, account: str, guardian: str, guardian_account: str, zone: str) -> str:
+def draft(
+    preset: str,
+    child: str,
+    account: str,
+    guardian: str,
+    guardian_account: str,
+    zone: str,
+    unwatched: Sequence[str] = (),
+) -> str:
     """The text of a new family file."""
     return _TEMPLATE.format(
         preset=preset,
@@ -54,6 +65,7 @@ def draft(preset: str, child: str, account: str, guardian: str, guardian_account
         guardian=_plain(guardian),
         guardian_account=_plain(guardian_account),
         zone=_plain(zone),
+        unwatched="[" + ", ".join(f'"{_plain(name)}"' for name in unwatched) + "]",
     )
 
 

@@ -143,6 +143,10 @@ class Family(_Closed, frozen=True, kw_only=True):
     language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")] = "en"
     guardians: Annotated[list[Guardian], Meta(min_length=1, max_length=8)]
     children: Annotated[list[Child], Meta(min_length=1, max_length=16)]
+    others: Literal["strict", "ignore"] = "strict"
+    """What standard accounts get that are nobody's here: the strictest limits, or none."""
+    unwatched: Annotated[list[AccountName], Meta(max_length=64)] = []
+    """Accounts to leave alone: a grown-up's second account, a guest's."""
     groups: dict[Name, list[Name]] = {}
     """Own groups: a name and the catalogue ids, catalogue groups or program names in it."""
     profiles: dict[Name, Limits] = {}

@@ -14,6 +14,7 @@ EventKind = Literal[
     "unobserved",
     "clock",
     "tamper",
+    "account",
     "degraded",
     "disagreement",
     "lost",

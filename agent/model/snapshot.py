@@ -34,6 +34,15 @@ class Session(Struct, frozen=True, kw_only=True):
     """The account's processes use the processor as only a program in use does."""
 
 
+class Mended(Struct, frozen=True, kw_only=True):
+    """One of Fairtime's own files that was not as it was installed.  ``why``: what kept it from being put right."""
+
+    path: str
+    what: str
+    """The end of a sentence: ``removed``, ``changed`` …"""
+    why: str = ""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Sessions and processes of the accounts that the service asked about.
 
@@ -46,3 +55,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     processes: tuple[Process, ...] = ()
     complete: bool = True
     degraded: tuple[str, ...] = ()
+    mended: tuple[Mended, ...] = ()
+    """Since the observation before."""
+    people: int = 0
+    """Another number when accounts, groups or who is logged in may have changed."""

@@ -9,12 +9,16 @@ from agent.errors import HostError
 from agent.platforms.base import Desk, Host, Supervisor
 
 
-def host() -> Host:
-    """The host of this machine; ``HostError`` where Fairtime has none yet."""
+def host(*, guarded: bool = False) -> Host:
+    """The host of this machine; ``HostError`` where Fairtime has none yet.
+
+    ``guarded``: it keeps Fairtime's own files as they were installed; for the one service of a PC.
+    """
     if sys.platform == "linux":
+        from agent.platforms.linux.guarding import Guard
         from agent.platforms.linux.host import LinuxHost
 
-        return LinuxHost()
+        return LinuxHost(guard=Guard() if guarded else None)
     raise _unknown()
 
 

@@ -16,7 +16,7 @@ from agent.clock import SECOND, FakeClock, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
-from agent.model.snapshot import Session, SessionKind, Snapshot
+from agent.model.snapshot import Mended, Session, SessionKind, Snapshot
 from agent.platforms.base import Ability, Account, Capability, Finding, Start
 
 TERMINATE_AFTER = 2 * SECOND
@@ -52,6 +52,8 @@ class FakeHost:
     """Whose starts need not be asked about again."""
     guarded: frozenset[str] = frozenset()
     """Accounts whose logins the service is asked about."""
+    mended: list[Mended] = field(default_factory=list)
+    """Own files to be reported by the next observation."""
     _watched: frozenset[str] = frozenset()
     _decide: Callable[[Process], Start] | None = None
     _wake: Callable[[], None] | None = None
@@ -143,7 +145,10 @@ class FakeHost:
         self._watched = frozenset(accounts)
 
     async def observe(self) -> Snapshot:
+        mended, self.mended = tuple(self.mended), []
         return Snapshot(
+            mended=mended,
+            people=hash(tuple(self.people.values())),
             sessions=tuple(
                 replace(s, active=False) if s.account in self.frozen else s
                 for s in self.sessions.values()

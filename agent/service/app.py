@@ -16,7 +16,7 @@ import msgspec
 
 from agent.clock import Clock, Instant
 from agent.core.authorize import Who, who
-from agent.core.rules import Rules, compile_policy
+from agent.core.rules import Rules
 from agent.core.schedule import policy_day
 from agent.errors import HostError
 from agent.ipc.peer import Peer
@@ -33,6 +33,7 @@ from agent.service.chores import Chores, Job, When
 from agent.service.doctor import Doctor
 from agent.service.engine import Engine
 from agent.service.guardian import Guardian
+from agent.service.lookout import Lookout, rules_for
 from agent.service.loop import ENGINE, Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.statelock import StateLock
@@ -93,7 +94,8 @@ class Service:
         audit = Audit.open(settings.state, store, at=now.wall)
         policies = PolicyStore(settings.state, host.machine_id(), host.accounts)
         in_force = await policies.load(now.wall)
-        rules = compile_policy(in_force.policy or UNSET)
+        policy = in_force.policy or UNSET
+        rules, unknown = await rules_for(host, policy)
         engine = Engine(
             rules,
             store.usage,
@@ -109,19 +111,36 @@ class Service:
             loop_of.append(loop)
             if store.condition in ("restored", "lost"):
                 loop.troubles["ledger-" + store.condition] = store.advice
-            await self._serve(loop, store, audit, policies)
+            await self._serve(loop, store, audit, policies, unknown)
         finally:
             await host.close()
 
-    async def _serve(self, loop: Loop, store: Store, audit: Audit, policies: PolicyStore) -> None:
+    async def _serve(
+        self, loop: Loop, store: Store, audit: Audit, policies: PolicyStore, unknown: tuple[str, ...]
+    ) -> None:
         host, settings = self._host, self._settings
-        doctor = Doctor(host, loop, lambda: policies.now.notes)
+
+        async def adopt(rules: Rules) -> None:
+            loop.adopt(rules)
+            await self._guard(loop)
+            await doctor.look()
+
+        lookout = Lookout(
+            host=host,
+            loop=loop,
+            store=store,
+            audit=audit,
+            wall=lambda: api.wall,
+            adopt=adopt,
+            looked=lambda: doctor.look(),
+            policy=policies.now.policy or UNSET,
+            strangers=unknown,
+        )
+        doctor = Doctor(host, loop, lambda: policies.now.notes, lookout.findings)
         guardian = Guardian(store)
 
         async def installed(found: InForce) -> None:
-            loop.adopt(compile_policy(found.policy or UNSET))
-            await self._guard(loop)
-            await doctor.look()
+            await lookout.take(found.policy or UNSET)
 
         def rights(peer: Peer) -> Who:
             known: Rules = loop.engine.rules
@@ -138,7 +157,7 @@ class Service:
             if loop.ready.is_set():
                 server.push(lambda connection: api.event(connection, None))
 
-        loop.push, loop.changed = push, changed
+        loop.push, loop.changed, loop.heed = push, changed, lookout.heed
         chores = Chores(
             store,
             loop.engine.rules.policy.family.zone,
@@ -167,6 +186,7 @@ class Service:
         finally:
             self._supervisor.stopping()
             await chores.stop()
+            await lookout.close()
             for task in (*tasks, stopping):
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)

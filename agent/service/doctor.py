@@ -31,13 +31,15 @@ class Doctor:
     host: Host
     loop: Loop
     notes: Callable[[], Sequence[str]]
+    more: Callable[[], Sequence[Finding]]
+    """Findings that take the policy to tell."""
     findings: tuple[Finding, ...] = ()
     abilities: tuple[Ability, ...] = field(default_factory=tuple)
 
     async def look(self) -> None:
         """Look again, off the loop."""
         accounts = tuple(self.loop.engine.rules.accounts)
-        self.findings = await asyncio.to_thread(self.host.findings, accounts)
+        self.findings = (*await asyncio.to_thread(self.host.findings, accounts), *self.more())
         self.abilities = self.host.abilities()
 
     def verdict(self, child: str | None) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from agent.clock import MINUTE, SECOND, Instant, Millis
 from agent.core.rules import Rules
 from agent.errors import HostError, StoreError
@@ -51,6 +53,10 @@ class _Denied:
     count: int = 1
 
 
+def _nothing_to_heed(_: Snapshot) -> None:
+    """Until the service says who heeds."""
+
+
 @dataclass(slots=True)
 class Loop:
     """Runs the engine on a host.  ``push`` shows a notice, ``changed`` says that faces have something new to show."""
@@ -61,6 +67,8 @@ class Loop:
     supervisor: Supervisor
     push: Callable[[Notify], None]
     changed: Callable[[], None]
+    heed: Callable[[Snapshot], None] = _nothing_to_heed
+    """Called after each observation."""
     save_every: Millis = SAVE_EVERY
     troubles: dict[str, str] = field(default_factory=dict)
     """What does not work now, in words for a guardian, by what it is."""
@@ -68,7 +76,7 @@ class Loop:
     remembered: dict[tuple[str, str], ProgramId] = field(default_factory=dict)
     """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set after the first tick: questions have answers from then on."""
+    """Set after the first tick under the policy in force: questions have answers from then on."""
     effects: Effects = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
@@ -100,6 +108,7 @@ class Loop:
 
     def adopt(self, rules: Rules) -> None:
         """A new policy comes into force with the next tick, which comes at once."""
+        self.ready.clear()  # nobody has a verdict under it yet; questions wait for that tick
         self.engine.adopt(rules)
         self.watch(rules)
         self.wake()
@@ -130,6 +139,7 @@ class Loop:
         now = self.host.clock.now()
         self.snapshot = await self._observe()
         step = self.engine.step(now, self.snapshot)
+        self.heed(self.snapshot)
         self._tell_denied(now)
         await self.effects.apply(step.effects, now.boot)
         self._charges += step.charges
@@ -166,7 +176,7 @@ class Loop:
         except (HostError, OSError) as error:
             # What was seen last still holds: a host that stumbles must not look like an empty chair.
             self._stumbled("sight", f"Fairtime cannot see what runs on this PC: {error}", "")
-            return self.snapshot
+            return replace(self.snapshot, mended=())
         self._recovered("sight")
         return snapshot
 

@@ -14,6 +14,7 @@ import pytest
 from agent import platforms
 from agent.cli import main
 from agent.cli.setup import preset_for, protection
+from agent.core.family import parse
 from agent.errors import StoreError
 from agent.platforms.base import Finding
 from agent.platforms.fake import FakeHost
@@ -210,6 +211,16 @@ def test_what_was_told_as_a_finding_is_not_told_again() -> None:
         ],
     }
     assert protection(report) == ["! No lock. Without logind nothing locks. Install it.", "- No sound card."]
+
+
+def test_nobodys_accounts_are_asked_about(host: FakeHost, tmp_path: Path, terminal: list[str]) -> None:
+    host.add_account("gran")
+    host.add_account("tim")
+    terminal += ["ana", "ana", "mia", "mia", "8", "", "gran, nobody", "gran", "rivers", "rivers", ""]
+    assert main(arguments(tmp_path)) == 0
+    assert terminal == []
+    family = parse((tmp_path / "etc" / "family.toml").read_text())
+    assert (family.others, family.unwatched) == ("strict", ["gran"])
 
 
 def test_ages_have_their_presets() -> None:

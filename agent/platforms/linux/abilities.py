@@ -11,7 +11,14 @@ _LOGIND = "Install or start systemd-logind (package systemd) and the system bus 
 
 
 def of(
-    *, start_events: str, logind: str, logins: str, freeze: bool, input_present: bool, sound_present: bool
+    *,
+    start_events: str,
+    logind: str,
+    logins: str,
+    freeze: bool,
+    input_present: bool,
+    sound_present: bool,
+    guarded: bool,
 ) -> tuple[Ability, ...]:
     """One ability for each capability.  ``start_events``, ``logind`` and ``logins`` say why they are missing, empty when not."""
 
@@ -46,7 +53,7 @@ def of(
         there(Capability.SITES_DNS, False, "This version does not filter sites yet; set up a filtering DNS in the router."),
         there(Capability.SITES_BROWSER, False, "This version does not set browser policies yet."),
         there(
-            Capability.SELF_DEFENCE, supervised,
-            "Fairtime runs outside of systemd, so nothing restarts it; install it as a service.",
+            Capability.SELF_DEFENCE, supervised and guarded,
+            "Fairtime runs outside of its unit, so nothing restarts it or guards its files; install it as a service.",
         ),
     )  # fmt: skip

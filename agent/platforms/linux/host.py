@@ -31,6 +31,7 @@ from agent.platforms.base import Ability, Account, Finding, Start
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
 from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
 from agent.platforms.linux.freezing import Freezer
+from agent.platforms.linux.guarding import Guard, Tending
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 _ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
 _HOUSEKEEPING: Millis = 5 * SECOND
 _QUIET: Millis = 60 * SECOND
+_FIRST_PERSON, _NOBODY = 1000, 65534
 _WAKE_AFTER = 0.05
 """Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
 _HASHING = 32
@@ -55,11 +57,17 @@ class LinuxHost:
     """The ``Host`` of a Linux PC.
 
     ``may_watch_root`` is for trials on machines where everybody is root; a service never sets it.
-    ``bus_address`` names another bus than the system's, for tests.
+    ``bus_address`` names another bus than the system's, for tests.  ``guard`` keeps Fairtime's own files as they were
+    installed; only the one service of a PC has one.
     """
 
     def __init__(
-        self, clock: Clock | None = None, *, bus_address: str | None = None, may_watch_root: bool = False
+        self,
+        clock: Clock | None = None,
+        *,
+        bus_address: str | None = None,
+        may_watch_root: bool = False,
+        guard: Guard | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._may_watch_root = may_watch_root
@@ -80,6 +88,7 @@ class LinuxHost:
         self._stopping = Stopping(self._starts)
         self._freezer = Freezer()
         self._logins = Logins()
+        self._tending = Tending(guard)
         self._input = InputWatch()
         self._sound = SoundWatch()
         self._busy = BusyWatch()
@@ -95,6 +104,8 @@ class LinuxHost:
         self._kept: Millis | None = None
         self._account_files: tuple[int, ...] = ()
         self._session_ids: frozenset[str] = frozenset()
+        self._people = 0
+        self._logged_in: frozenset[str] = frozenset()
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -122,6 +133,7 @@ class LinuxHost:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        await self._tending.close()
         await self._stopping.close()
         self._starts.close()
         if self._logind is not None:
@@ -164,6 +176,7 @@ class LinuxHost:
 
     async def observe(self) -> Snapshot:
         now = self.clock.now().boot
+        self._tending.tend(now)
         self._housekeeping(now)
         self._scan()
         sessions = self._sessions(now)
@@ -176,7 +189,9 @@ class LinuxHost:
             sessions=sessions,
             processes=self._table.processes,
             complete=not blind,
-            degraded=(*blind, *self._degraded()),
+            degraded=(*blind, *self._degraded(), *self._tending.troubles()),
+            mended=self._tending.take(),
+            people=self._people,
         )
 
     def identify(self, path: str) -> Process | None:
@@ -192,7 +207,13 @@ class LinuxHost:
         return Process(pid=0, started=0, parent=0, account=person.name, program=program)
 
     def accounts(self) -> tuple[Account, ...]:
-        return accounts.people()
+        """Also whoever is logged in and stands in no list that can be read through: accounts of a network, say."""
+        found = {account.name: account for account in accounts.people()}
+        for login in self._logged():
+            if login.name not in found:
+                administrator = accounts.is_administrator(login.name)
+                found[login.name] = Account(login.name, str(login.uid), administrator)
+        return tuple(found.values())
 
     def abilities(self) -> tuple[Ability, ...]:
         logind = self._logind
@@ -203,6 +224,7 @@ class LinuxHost:
             freeze=self._freezer.present,
             input_present=self._input.present,
             sound_present=self._sound.present,
+            guarded=self._tending.present,
         )
 
     def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
@@ -403,9 +425,14 @@ class LinuxHost:
         files = tuple(_mtime(path) for path in _ACCOUNT_FILES)
         if files != self._account_files:
             self._account_files = files
+            self._people += 1
             self._resolve()
             if self._thread is not None:
                 self._thread.submit(self._repair_logins)
+        logged_in = frozenset(login.name for login in self._logged())
+        if logged_in != self._logged_in:
+            self._logged_in = logged_in
+            self._people += 1
         identifier = self._identifier
         stale = identifier.packages.stale() or identifier.launchers.stale()
         if stale and not self._rebuilding and self._loop is not None and self._thread is not None:
@@ -456,6 +483,13 @@ class LinuxHost:
     def _look_at_locks(self) -> None:
         if self._loop is not None:
             self._timers["locks"] = self._loop.call_later((LOCKS_WITHIN + 100) / 1000, self._sessions_changed)
+
+    def _logged(self) -> tuple[Login, ...]:
+        """Sessions of people, not of the system's own accounts."""
+        logins = () if self._logind is None else tuple(self._logind.logins.values())
+        return tuple(
+            login for login in logins if login.is_person and login.uid >= _FIRST_PERSON and login.uid != _NOBODY
+        )
 
     def _sessions_changed(self) -> None:
         if self._wake is not None:

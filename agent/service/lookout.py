@@ -1,0 +1,145 @@
+"""What the PC itself tells: own files that were changed, accounts that came and went.
+
+Both become lines of the audit and of the ledger, and a notice to guardians.  Accounts that the policy does not name get the
+strictest limits at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.clock import Millis
+from agent.core.rules import Rules, compile_policy
+from agent.core.strangers import strangers, with_strangers
+from agent.errors import StoreError
+from agent.model.policy import Policy
+from agent.model.snapshot import Mended, Snapshot
+from agent.model.verdict import Notify
+from agent.platforms.base import Finding, Host
+from agent.resources import load_catalogue
+from agent.service.audit import Audit
+from agent.service.loop import Loop
+from agent.service.store import Store
+
+log = logging.getLogger(__name__)
+
+_KNOWN = "strangers"
+"""The ledger's state under which the strangers are kept that guardians were told of."""
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Heeds what the host saw.  ``adopt`` puts rules in force; ``looked`` is called when only groups or logins changed."""
+
+    host: Host
+    loop: Loop
+    store: Store
+    audit: Audit
+    wall: Callable[[], Millis]
+    adopt: Callable[[Rules], Awaitable[None]]
+    looked: Callable[[], Awaitable[None]]
+    policy: Policy
+    strangers: tuple[str, ...]
+    _people: int | None = None
+    _task: asyncio.Task[None] | None = None
+
+    def heed(self, snapshot: Snapshot) -> None:
+        """After each observation.  Quick; looking through the accounts happens in a task of its own."""
+        for mended in snapshot.mended:
+            self._mended(mended)
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+        if snapshot.people != self._people and self._task is None:
+            self._people = snapshot.people
+            self._task = asyncio.create_task(self._look(), name="fairtime-people")
+
+    async def close(self) -> None:
+        """Give up a look that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def take(self, policy: Policy) -> None:
+        """Put another policy in force."""
+        self.policy = policy
+        rules, self.strangers = await rules_for(self.host, policy)
+        await self.adopt(rules)
+        self.tell()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """A line for each stranger."""
+        return tuple(
+            Finding(
+                "unknown-account", "weak", f"The account {name} is in nobody's name, and has the strictest limits",
+                f"Add it to a child or a guardian in the policy, or to unwatched; or remove it: sudo deluser {name}",
+                name,
+            )
+            for name in self.strangers
+        )  # fmt: skip
+
+    async def _look(self) -> None:
+        policy = self.policy
+        rules, found = await rules_for(self.host, policy)
+        if policy is not self.policy:
+            return  # another policy came into force meanwhile, with a look of its own
+        if found != self.strangers:
+            self.strangers = found
+            await self.adopt(rules)
+        else:
+            await self.looked()
+        self.tell()
+
+    def tell(self) -> None:
+        """Enter who appeared or went since guardians were told last, across restarts."""
+        state = self.store.state(_KNOWN)
+        known = _names(state)
+        for name in sorted(set(self.strangers) - known):
+            text = f"The account {name} appeared, which the policy does not name. It has the strictest limits."
+            self._enter("account-appeared", name, text)
+            self.loop.push(Notify(child="", kind="state", title="A new account on this PC", text=text))
+        for name in sorted(known - set(self.strangers)):
+            self._enter("account-settled", name, f"The account {name} is gone, or the policy names it now.")
+        if known != set(self.strangers):
+            try:
+                self.store.record((), {_KNOWN: msgspec.json.encode(self.strangers)})
+            except StoreError as error:
+                log.warning("%s", error)  # the ledger's own trouble says so to everyone; at worst it is told twice
+
+    def _mended(self, mended: Mended) -> None:
+        if mended.why:
+            text = f"Fairtime's file {mended.path} was {mended.what} and cannot be put right: {mended.why}."
+        else:
+            text = f"Fairtime's file {mended.path} was {mended.what}; it is put right again."
+        self._enter("own-file", mended.path, text)
+        self.loop.push(Notify(child="", kind="state", title="Fairtime's files were changed", text=text))
+
+    def _enter(self, action: str, subject: str, text: str) -> None:
+        log.warning("%s", text)
+        self.loop.event("", "tamper" if action == "own-file" else "account", subject, action, text)
+        try:
+            self.audit.append("service", "service", action, detail=text, at=self.wall())
+        except StoreError as error:
+            log.warning("%s", error)
+
+
+async def rules_for(host: Host, policy: Policy) -> tuple[Rules, tuple[str, ...]]:
+    """``policy`` as it applies to the accounts of this PC, and those of them that are strangers to it."""
+    accounts = await asyncio.to_thread(host.accounts)
+    found = strangers(policy.family, [account.name for account in accounts if not account.administrator])
+    rules = compile_policy(policy)
+    return (with_strangers(rules, found, load_catalogue()) if found else rules), found
+
+
+def _names(state: bytes | None) -> set[str]:
+    if state is None:
+        return set()
+    try:
+        return set(msgspec.json.decode(state, type=tuple[str, ...]))
+    except msgspec.DecodeError:
+        return set()  # told again: better twice than never

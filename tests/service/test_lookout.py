@@ -1,0 +1,213 @@
+"""The service and the PC around it, on the fake computer: new accounts are limited and told of, own files are reported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.cli.accounts import own_account
+from agent.cli.policy import build
+from agent.core.family import parse
+from agent.ipc.client import Client
+from agent.ipc.protocol import GetStatus, Status
+from agent.model.program import ProgramId
+from agent.model.snapshot import Mended
+from agent.model.verdict import Notify
+from agent.platforms.fake import FakeHost
+from agent.service.app import Service, Settings
+from agent.service.audit import Audit
+from agent.service.founding import found
+from agent.service.store import Store
+from agent.trust import root, signing
+
+FAMILY = """
+format = 1
+zone = "UTC"
+[[guardians]]
+name = "ana"
+account = "OWN"
+[[children]]
+name = "mia"
+accounts = ["mia"]
+preset = "teen"
+"""
+
+
+class Nobody:
+    """No supervisor."""
+
+    interval = None
+
+    def ready(self, status: str = "") -> bool:
+        return False
+
+    def alive(self, status: str = "") -> bool:
+        return False
+
+    def stopping(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    made = FakeHost()
+    made.add_account("ana", administrator=True)
+    made.add_account("mia")
+    return made
+
+
+@asynccontextmanager
+async def serving(state: Path, host: FakeHost) -> AsyncIterator[Service]:
+    service = Service(Settings(state, state / "s.sock"), host, Nobody())
+    task = asyncio.create_task(service.run())
+    try:
+        await until(lambda: _answers(state / "s.sock"), task)
+        yield service
+    finally:
+        service.stop()
+        await task
+
+
+async def _answers(socket: Path) -> bool:
+    return socket.exists()
+
+
+async def until(done: Callable[[], Awaitable[bool]], task: asyncio.Task[None] | None = None) -> None:
+    async with asyncio.timeout(25):
+        while not await done():
+            if task is not None and task.done():
+                task.result()
+            await asyncio.sleep(0.05)
+
+
+async def household(state: Path, host: FakeHost, more: str = "") -> None:
+    signer = signing.new_signer()
+    text = FAMILY.replace("[[guardians]]", f"{more}\n[[guardians]]", 1).replace("OWN", own_account())
+    data = signing.sign_policy(build(parse(text), version=1), signer)
+    await found(state, host, root.make([signer.public_key], [signer]), data, "258025", "root")
+
+
+def actions(state: Path) -> list[tuple[str, str]]:
+    store = Store.open(state, machine_id=FakeHost().machine_id())
+    try:
+        return [(e.action, e.detail) for e in Audit.open(state, store).tail(100)]
+    finally:
+        store.close()
+
+
+def events(state: Path, kind: str) -> list[str]:
+    store = Store.open(state, machine_id=FakeHost().machine_id())
+    try:
+        return [e.text for e in store.events("", "", "9999-12-31") if e.kind == kind]
+    finally:
+        store.close()
+
+
+async def status(state: Path) -> Status:
+    with closing(Client(str(state / "s.sock"))) as client:
+        answer = await asyncio.to_thread(client.call, GetStatus())
+    assert isinstance(answer, Status)
+    return answer
+
+
+async def test_a_new_account_is_limited_and_told_of(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    async with serving(state, host):
+        assert {c.child for c in (await status(state)).children} == {"mia"}
+        host.add_account("tim")
+        session = host.login("tim")
+
+        async def limited() -> bool:
+            return "tim" in {c.child for c in (await status(state)).children}
+
+        await until(limited)
+        found = await status(state)
+        tim = next(c for c in found.children if c.child == "tim")
+        assert tim.budget_today == 3600
+        assert any("The account tim is in nobody's name" in note for note in found.notes)
+        assert found.protection != "protected"
+        # And its programs are judged as a child's of the strictest kind.
+        assert host.start("tim", ProgramId(name="game", path="/home/tim/game")) is None
+        del host.people["tim"]
+        host.logout(session.id)
+
+        async def gone() -> bool:
+            return "tim" not in {c.child for c in (await status(state)).children}
+
+        await until(gone)
+    told = [action for action, _ in actions(state) if action.startswith("account-")]
+    assert told == ["account-appeared", "account-settled"]
+    assert any("tim appeared" in text for text in events(state, "account"))
+
+
+async def test_it_is_told_once_across_restarts(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    host.add_account("tim")
+    for _ in range(2):
+        async with serving(state, host):
+
+            async def told() -> bool:
+                return any("tim" in note for note in (await status(state)).notes)
+
+            await until(told)
+    assert [action for action, _ in actions(state) if action == "account-appeared"] == ["account-appeared"]
+
+
+async def test_whoever_is_left_alone_is(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host, 'unwatched = ["gran"]')
+    host.add_account("gran")
+    async with serving(state, host):
+        assert {c.child for c in (await status(state)).children} == {"mia"}
+        assert host.start("gran", ProgramId(name="game", path="/home/gran/game")) is not None
+    assert not events(state, "account")
+
+
+async def test_own_files_that_were_changed_are_in_audit_and_ledger_and_told(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    async with serving(state, host):
+        seen: list[str] = []
+        listening, heard = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def notice(one: Notify) -> None:
+            seen.append(one.text)
+            loop.call_soon_threadsafe(heard.set)
+
+        with closing(Client(str(state / "s.sock"))) as client:
+            client.watch(lambda _: loop.call_soon_threadsafe(listening.set), notice, lambda *_: None)
+            async with asyncio.timeout(20):
+                await listening.wait()
+                host.mended += [
+                    Mended(path="/usr/bin/fairtime", what="removed"),
+                    Mended(path="/etc/x", what="changed", why="Read-only file system"),
+                ]
+                await heard.wait()
+        assert "/usr/bin/fairtime was removed; it is put right again" in seen[0]
+    assert [detail for action, detail in actions(state) if action == "own-file"] == [
+        "Fairtime's file /usr/bin/fairtime was removed; it is put right again.",
+        "Fairtime's file /etc/x was changed and cannot be put right: Read-only file system.",
+    ]
+    assert len(events(state, "tamper")) == 2
+
+
+async def test_a_group_that_changed_is_looked_at_within_seconds(tmp_path: Path, host: FakeHost) -> None:
+    """The doctor looks again as soon as accounts or groups change, not at its next round."""
+    state = tmp_path / "s"
+    await household(state, host)
+    async with serving(state, host):
+        assert not any("administrator" in note for note in (await status(state)).notes)
+        host.people["mia"] = replace(host.people["mia"], administrator=True)
+
+        async def seen() -> bool:
+            return any("administrator" in note for note in (await status(state)).notes)
+
+        await until(seen)

@@ -14,6 +14,16 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     run.add_argument("--state", type=Path, help="state folder (default: /var/lib/fairtime)")
     run.add_argument("--socket", type=Path, help="socket (default: /run/fairtime/fairtime.sock)")
     run.add_argument("--only", metavar="FOLDER", type=Path, help="a trial: see and touch this folder's programs only")
+    run.add_argument(
+        "--gate", action="store_true", help="deny programs before they start (the system's unit asks for it)"
+    )
+    run.add_argument(
+        "--gate-only",
+        metavar="FOLDER",
+        type=Path,
+        action="append",
+        help="the same, for what is mounted at or below only",
+    )
     run.set_defaults(run=_serve)
     one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
     one.set_defaults(run=_tray)
@@ -34,7 +44,12 @@ def _serve(options: argparse.Namespace) -> int:
     # A service with a state folder of its own is a developer's: the PC's files and logins are not its business.
     installed = options.state is None and options.only is None
     settings = Settings(options.state or usual.state, options.socket or usual.socket, guard_logins=installed)
-    host = platforms.trial_host(options.only, own_account()) if options.only else platforms.host(guarded=installed)
+    # Only when asked for: a gate makes every start on the PC wait for it, which no trial and no test may do by accident.
+    gate = [str(folder) for folder in options.gate_only or ()] if options.gate or options.gate_only else None
+    if options.only:
+        host = platforms.trial_host(options.only, own_account())
+    else:
+        host = platforms.host(guarded=installed, gate=gate)
     return serve(settings, host, platforms.supervisor())
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.errors import HostError
 from agent.platforms.base import Desk, Host, Supervisor
 
 
-def host(*, guarded: bool = False) -> Host:
+def host(*, guarded: bool = False, gate: Sequence[str] | None = None) -> Host:
     """The host of this machine; ``HostError`` where Fairtime has none yet.
 
-    ``guarded``: it keeps Fairtime's own files as they were installed; for the one service of a PC.
+    ``guarded``: it keeps Fairtime's own files as they were installed; for the one service of a PC.  ``gate``: programs are to
+    be denied before they start, below these folders only, everywhere when it is empty; ``None``: stopped right after it.
     """
     if sys.platform == "linux":
         from agent.platforms.linux.guarding import Guard
         from agent.platforms.linux.host import LinuxHost
 
-        return LinuxHost(guard=Guard() if guarded else None)
+        return LinuxHost(guard=Guard() if guarded else None, gate=gate)
     raise _unknown()
 
 

@@ -81,6 +81,11 @@ class Start(enum.Enum):
     """It may not run: denied before its first instruction where the system can do that, else killed at once."""
 
 
+def let_in(_: str) -> Start:
+    """The usual ``otherwise`` of ``Host.on_start``."""
+    return Start.ALLOW
+
+
 class Host(Protocol):
     """The operating system as the service sees it.  All calls are quick (milliseconds) except where they say otherwise."""
 
@@ -100,10 +105,13 @@ class Host(Protocol):
 
     async def observe(self) -> Snapshot: ...
 
-    def on_start(self, decide: Callable[[Process], Start]) -> None:
+    def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         """Call ``decide`` for each new process image of a watched account as early as the host can see it, outside the
         tick, and do as it answers.  ``decide`` must be quick and must not do I/O.  A program may be asked about before it
-        starts and again after: then ``pid`` is that of the process that is about to become it."""
+        starts and again after: then ``pid`` is that of the process that is about to become it.
+
+        ``otherwise(account)`` is the answer for an unknown program when ``decide`` cannot be asked in time; it is asked
+        anew at each ``watch`` and ``unsettle``."""
 
     def unsettle(self) -> None:
         """Answers may have changed (a new policy, a grant, another hour): forget every ``Start.SETTLED`` at once."""

@@ -16,7 +16,7 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding, Host, Start
+from agent.platforms.base import Ability, Account, Capability, Finding, Host, Start, let_in
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ConfinedHost:
         session = Session(id="trial", account=self._account, input_idle=0, playing=False, busy=True)
         return replace(seen, sessions=(session,), processes=inside)
 
-    def on_start(self, decide: Callable[[Process], Start]) -> None:
+    def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         """Decide on the folder's programs only."""
         self._host.on_start(lambda process: decide(process) if self._is_mine(process) else Start.SETTLED)
 

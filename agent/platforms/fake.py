@@ -17,7 +17,7 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
 from agent.model.snapshot import Mended, Session, SessionKind, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding, Start
+from agent.platforms.base import Ability, Account, Capability, Finding, Start, let_in
 
 TERMINATE_AFTER = 2 * SECOND
 KILL_AFTER = 5 * SECOND
@@ -158,7 +158,7 @@ class FakeHost:
             degraded=tuple(self.missing.values()),
         )
 
-    def on_start(self, decide: Callable[[Process], Start]) -> None:
+    def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         if Capability.START_EVENTS not in self.missing:
             self._decide = decide
 

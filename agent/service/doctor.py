@@ -15,13 +15,14 @@ from agent.service.loop import Loop
 TODAY = (
     Capability.SCAN,
     Capability.START_EVENTS,
+    Capability.EXEC_GATE,
     Capability.SESSIONS,
     Capability.LOCK,
     Capability.LOGOUT,
     Capability.INPUT_EVIDENCE,
     Capability.SOUND_EVIDENCE,
 )
-"""What Fairtime uses now; the gate and the site lanes come later and are listed as absent."""
+"""What Fairtime uses now; the site lanes come later and are listed as absent."""
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ _LOGIND = "Install or start systemd-logind (package systemd) and the system bus 
 def of(
     *,
     start_events: str,
+    exec_gate: str,
     logind: str,
     logins: str,
     freeze: bool,
@@ -20,7 +21,8 @@ def of(
     sound_present: bool,
     guarded: bool,
 ) -> tuple[Ability, ...]:
-    """One ability for each capability.  ``start_events``, ``logind`` and ``logins`` say why they are missing, empty when not."""
+    """One ability for each capability.  ``start_events``, ``exec_gate``, ``logind`` and ``logins`` say why they are missing,
+    empty when they are not."""
 
     def there(capability: Capability, present: bool, why: str) -> Ability:
         return Ability(capability, present, "" if present else why)
@@ -30,10 +32,7 @@ def of(
     return (
         there(Capability.SCAN, os.path.exists("/proc/self/stat"), "The folder /proc is not mounted; mount it."),
         there(Capability.START_EVENTS, not start_events, start_events),
-        there(
-            Capability.EXEC_GATE, False,
-            "Programs are stopped within milliseconds of their start; this version does not yet refuse them before it.",
-        ),
+        there(Capability.EXEC_GATE, not exec_gate, exec_gate),
         there(Capability.SESSIONS, not logind, f"Sessions are guessed from running programs. {without}"),
         there(
             Capability.LOGIN, not logins,

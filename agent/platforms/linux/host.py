@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,10 +27,11 @@ from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Finding, Start
+from agent.platforms.base import Ability, Account, Finding, Start, let_in
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
 from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
 from agent.platforms.linux.freezing import Freezer
+from agent.platforms.linux.gating import Gating
 from agent.platforms.linux.guarding import Guard, Tending
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
@@ -59,6 +60,8 @@ class LinuxHost:
     ``may_watch_root`` is for trials on machines where everybody is root; a service never sets it.
     ``bus_address`` names another bus than the system's, for tests.  ``guard`` keeps Fairtime's own files as they were
     installed; only the one service of a PC has one.
+    ``gate`` asks for the exec gate: empty for the whole PC,
+    else for what is mounted at or below these folders only; without it no program of this machine is ever made to wait.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class LinuxHost:
         bus_address: str | None = None,
         may_watch_root: bool = False,
         guard: Guard | None = None,
+        gate: Sequence[str] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._may_watch_root = may_watch_root
@@ -93,6 +97,10 @@ class LinuxHost:
         self._sound = SoundWatch()
         self._busy = BusyWatch()
         self._decide: Callable[[Process], Start] | None = None
+        self._gating = Gating(
+            gate, self._identifier, hash_of=self._hash_of, look=self._look_after, rescan=self._rescan,
+            changed=self._sessions_changed,
+        )  # fmt: skip
         self._wake: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -125,6 +133,7 @@ class LinuxHost:
             log.warning("no start events: %s", error.title)
         # Listening first and looking second leaves no gap between the two.
         self._scan()
+        self._gating.open(self._owners)
         await self._logind.open()
 
     async def close(self) -> None:
@@ -134,6 +143,7 @@ class LinuxHost:
             timer.cancel()
         self._timers.clear()
         await self._tending.close()
+        await self._gating.close()
         await self._stopping.close()
         self._starts.close()
         if self._logind is not None:
@@ -156,11 +166,13 @@ class LinuxHost:
         self._names = tuple(accounts)
         self._resolve()
 
-    def on_start(self, decide: Callable[[Process], Start]) -> None:
+    def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         self._decide = decide
+        self._gating.ask(decide, otherwise)
 
     def unsettle(self) -> None:
-        """Nothing is settled here: each start is asked about."""
+        """Only the exec gate remembers answers; events are asked about each time."""
+        self._gating.unsettle()
 
     async def release(self, pid: int, started: int) -> None:
         try:
@@ -218,6 +230,7 @@ class LinuxHost:
     def abilities(self) -> tuple[Ability, ...]:
         logind = self._logind
         return abilities.of(
+            exec_gate=self._gating.why,
             start_events="" if self._starts.open_now else self._starts_why,
             logins=self._logins.why(),
             logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
@@ -228,7 +241,8 @@ class LinuxHost:
         )
 
     def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
-        return findings.findings(children, self.abilities(), self._identifier.packages)
+        found = findings.findings(children, self.abilities(), self._identifier.packages)
+        return (*found, *self._gating.findings())
 
     def machine_id(self) -> str:
         """Derived from /etc/machine-id, which machine-id(5) asks not to show itself."""
@@ -317,10 +331,21 @@ class LinuxHost:
             os.close(pidfd)
 
     def _lost(self) -> None:
-        """The kernel dropped events: look at everything again and judge what was not known."""
+        """The kernel dropped events."""
         log.warning("start events were lost; looking at every process")
-        self._judge(self._table.scan(self.clock.now().boot, everything=True))
+        self._rescan()
+
+    def _rescan(self) -> None:
+        """Look at everything again and judge what was not known."""
+        if not self._baseline:
+            self._judge(self._table.scan(self.clock.now().boot, everything=True))
         self._wake_soon()
+
+    def _look_after(self, pids: Iterable[int]) -> None:
+        """Programs that the exec gate has heard of; the kernel's own events come at a better time, where there are any."""
+        if not self._told:
+            for pid in pids:
+                self._started(pid)
 
     def _scan(self) -> None:
         self._table.recheck(self._stopping.touched())
@@ -391,6 +416,21 @@ class LinuxHost:
 
         self._job(loop.run_in_executor(thread, work))
 
+    async def _hash_of(self, fd: int) -> str:
+        """The SHA-256 of an open file, read in the thread; empty when it cannot be read or the host closes."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return ""
+        own = os.dup(fd)
+
+        def work() -> str:
+            try:
+                return self._identifier.hashes.of_open(own)
+            finally:
+                os.close(own)
+
+        return await loop.run_in_executor(thread, work)
+
     def _build(self) -> bool:
         self._identifier.packages.build()
         self._identifier.launchers.build()
@@ -412,6 +452,8 @@ class LinuxHost:
             again = self._put_off and not self._jobs
             if job.result() or again:
                 self._put_off = False
+                # Packages and hashes are part of who a program is.
+                self._gating.unsettle()
                 self._judge(self._table.renew())
                 self._wake_soon()
 
@@ -450,6 +492,7 @@ class LinuxHost:
         if owners != self._owners:
             self._owners = owners
             self._table.watch(owners)
+            self._gating.watch(owners)
             self._baseline = True
 
     # ---- sessions ------------------------------------------------------------------------------------------------
@@ -510,8 +553,8 @@ class LinuxHost:
         return ("Programs of other accounts cannot be looked at, because the service does not run as root.",)
 
     def _degraded(self) -> tuple[str, ...]:
-        said = []
-        if not self._told:
+        said = list(self._gating.degraded())
+        if not self._told and self._gating.why:
             said.append("Program starts are found by a scan once a second, not as they happen.")
         if self._logind is None or not self._logind.present:
             said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")

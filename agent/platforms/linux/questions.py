@@ -1,0 +1,141 @@
+"""Answers the exec gate's questions: which program is this, and may it start?
+
+A program waits meanwhile.  Who it is, is told from its open descriptor; a file of the account's own is hashed first, a large
+one in a thread.  Interpreters are let in when they are the machine's own: what they run is known only after the start, and
+judged then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
+
+from agent.gate.fanotify import ALLOW, DENY
+from agent.gate.table import Row
+from agent.gate.wire import MOST_ROWS
+from agent.model.program import Process, ProgramId
+from agent.platforms.base import Start
+from agent.platforms.linux import interpreters, procfs
+from agent.platforms.linux.accounts import Owners, Person
+from agent.platforms.linux.gatekeeper import Question
+from agent.platforms.linux.identity import Identifier
+
+log = logging.getLogger(__name__)
+
+Decide = Callable[[Process], Start]
+Reply = Callable[[Question, int, bool], None]
+"""Question, verdict, settled."""
+
+
+def rows(owners: Owners, otherwise: Callable[[str], Start]) -> list[Row]:
+    """The gate's table of uid ranges: a class for each account, with what holds when nobody can be asked.
+
+    Accounts come before their ranges of subordinate uids, of which the table holds a few thousand.
+    """
+    own: list[Row] = []
+    subordinate: list[Row] = []
+    for number, (name, person) in enumerate(sorted(owners.people.items())):
+        verdict = ALLOW if otherwise(name) in (Start.SETTLED, Start.ALLOW) else DENY
+        own.append((person.uid, person.uid, number, verdict))
+        subordinate += [(first, last, number, verdict) for first, last in person.subuids]
+    found = own + subordinate
+    if len(found) > MOST_ROWS:
+        log.error("/etc/subuid gives children %d ranges; the exec gate watches %d", len(found), MOST_ROWS)
+    return found[:MOST_ROWS]
+
+
+class Questions:
+    """``asked`` is given to the gatekeeper; each question gets one ``reply``.  ``hash_of`` reads an open file in a thread."""
+
+    def __init__(
+        self,
+        identifier: Identifier,
+        decide: Decide,
+        reply: Reply,
+        hash_of: Callable[[int], Awaitable[str]],
+    ) -> None:
+        self.owners = Owners()
+        self._identifier = identifier
+        self._decide = decide
+        self._reply = reply
+        self._hash_of = hash_of
+        self._hashing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Give up on what is being hashed."""
+        for task in list(self._hashing):
+            task.cancel()
+        await asyncio.gather(*self._hashing, return_exceptions=True)
+
+    def asked(self, question: Question) -> None:
+        """Answer now, or once the file is hashed (the gate asks about a bounded number at a time)."""
+        person = self.owners.by_uid(question.uid)
+        if person is None:
+            self._done(question, ALLOW)  # no child (any more)
+            return
+        program = self._identifier.opened(question.file, person, question.pid)
+        if program is None:
+            self._done(question, DENY)  # no regular file: the kernel would not run it either
+        elif program.protected and interpreters.family(program.name):
+            self._done(question, ALLOW, settled=True)
+        elif program.protected or program.sha256:
+            self._judge(question, person, program)
+        else:
+            task = asyncio.get_running_loop().create_task(self._hashed(question, person, program))
+            self._hashing.add(task)
+            task.add_done_callback(self._hashing.discard)
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    async def _hashed(self, question: Question, person: Person, program: ProgramId) -> None:
+        try:
+            sha256 = await self._hash_of(question.file)
+        except asyncio.CancelledError:
+            os.close(question.file)
+            raise
+        self._judge(question, person, replace(program, sha256=sha256))
+
+    def _judge(self, question: Question, person: Person, program: ProgramId) -> None:
+        stat = procfs.stat(question.pid)
+        if stat is None:
+            self._done(question, DENY)  # killed while it waited
+            return
+        process = Process(
+            pid=question.pid, started=stat.started, parent=stat.parent, account=person.name, program=program
+        )
+        start = self._decide(process)
+        if start is Start.HOLD and not _hold(process, person):
+            start = Start.DENY
+        self._done(question, DENY if start is Start.DENY else ALLOW, settled=start is Start.SETTLED)
+
+    def _done(self, question: Question, verdict: int, *, settled: bool = False) -> None:
+        os.close(question.file)
+        self._reply(question, verdict, settled)
+
+
+def _hold(process: Process, person: Person) -> bool:
+    """Stop a process that is inside of ``exec``, where only a kill reaches it: the stop waits there, and takes effect before
+    the new program's first instruction.  False when it is gone."""
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except OSError:
+        return False
+    try:
+        uid, stat = procfs.owner(process.pid), procfs.stat(process.pid)
+        if uid is None or not person.owns(uid) or stat is None or stat.started != process.started:
+            return False
+        signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True

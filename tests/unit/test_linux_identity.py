@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ from agent.platforms.linux import permissions, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.debs import Debs
 from agent.platforms.linux.hashes import Hashes
-from agent.platforms.linux.identity import HASH_NOW, Identifier, clean
+from agent.platforms.linux.identity import HASH_NOW, Identifier, _Place, clean
 from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.packages import Packages
 from agent.platforms.linux.permissions import follow
@@ -275,6 +277,73 @@ def test_a_link_of_the_accounts_own_proves_nothing(identifier: Identifier, start
         assert found is not None and not found.protected and found.package == ""
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount namespace, which needs root")
+@pytest.mark.parametrize(
+    ("before", "protected"),
+    [("true", True), ("mount -t tmpfs none /tmp", True), ("mount -t tmpfs none /usr/games", False),
+     ("mount --bind {file} /etc/ld.so.cache", False), ("mount --bind /etc/os-release /etc/hosts", True)],
+)  # fmt: skip
+def test_a_namespace_with_other_libraries_makes_another_program(
+    identifier: Identifier, before: str, protected: bool
+) -> None:
+    """A protected program loads what the namespace shows it."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.chown(file.name, OTHER.uid, 0)
+        script = f"{before.format(file=file.name)}; exec {SLEEP} 60"
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script])
+        try:
+            until(lambda: procfs.exe(process.pid) == SLEEP and settled(process.pid))
+            found = identifier.running(process.pid, OTHER)
+            assert found is not None and (found.path, found.protected) == (SLEEP, protected)
+            assert found.package == ("deb:coreutils" if protected else "")
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "protected"),
+    [
+        ("LD_PRELOAD", "/tmp/evil.so", False),
+        ("LD_PRELOAD", "libgtk3-nocsd.so.0", True),
+        ("LD_AUDIT", "/dev/shm/no/such/evil.so", False),
+        ("LD_LIBRARY_PATH", "/tmp", False),
+        ("LD_LIBRARY_PATH", "/usr/lib", True),
+        ("LD_LIBRARY_PATH", "/usr/lib:", False),
+        ("LD_LIBRARY_PATH", "/usr/no/such/folder", True),
+        ("PYTHONPATH", "/tmp", True),  # means nothing to it
+    ],
+)
+def test_a_program_with_foreign_code_in_it_is_another_program(
+    identifier: Identifier, name: str, value: str, protected: bool
+) -> None:
+    process = subprocess.Popen([SLEEP, "60"], env={name: value})
+    try:
+        until(lambda: settled(process.pid))
+        found = identifier.running(process.pid, OTHER)
+        assert found is not None and (found.path, found.protected, bool(found.package)) == (SLEEP, protected, protected)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_launcher_is_the_installed_app_it_is_about_to_become(
+    identifier: Identifier, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher here is a protected program under the name of flatpak; whether an app is installed is made up."""
+    installed = {"/var/lib/flatpak/app/org.x.Y"}
+    monkeypatch.setattr(os.path, "isdir", lambda path: path in installed)
+    runner = _Place(SLEEP, True, SLEEP)
+    own = replace(OTHER, home="/home/mia")
+    found = identifier._launched("flatpak", "org.x.Y", runner, own)
+    assert (found.name, found.package, found.protected) == ("org.x.Y", "flatpak:org.x.Y", True)
+    for name in ("org.x.Z", "../app/org.x.Y", "", "."):
+        assert not identifier._launched("flatpak", name, runner, own).package
+    monkeypatch.setattr(os.path, "lexists", lambda path: path == "/home/mia/.local/share/flatpak/app/org.x.Y")
+    assert not identifier._launched("flatpak", "org.x.Y", runner, own).protected, "the account's own comes first"
 
 
 def test_an_open_file_is_known_by_its_descriptor(identifier: Identifier, tmp_path: Path) -> None:

@@ -48,6 +48,22 @@ CASES = [
     ("bash", "bash ./play.sh", "play.sh", "./play.sh"),
     ("bash", "bash --rcfile x -o errexit play.sh", "play.sh", "play.sh"),
     ("busybox", "busybox sh play.sh", "play.sh", "play.sh"),
+    ("ld-2.31.so", "ld-2.31.so --preload /x.so /usr/games/chess", "chess", "/usr/games/chess"),
+    ("ld.so", "/usr/bin/ld.so --argv0 chess -- ./game", "game", "./game"),
+    ("libc.so", "ld-musl-x86_64.so.1 --library-path=/x ./game", "game", "./game"),
+    ("ld-linux-aarch64.so.1", "ld.so --inhibit-rpath /x ./game", "game", "./game"),
+    ("qemu-x86_64-static", "qemu-x86_64-static -L /x -cpu max ./game --level 2", "game", "./game"),
+    ("box64", "box64 ./game", "game", "./game"),
+    ("memcheck-amd64-linux", "valgrind --tool=memcheck ./game", "game", "./game"),
+    ("dotnet", "dotnet game.dll", "game.dll", "game.dll"),
+    ("dotnet", "dotnet exec --depsfile x.json game.dll", "game.dll", "game.dll"),
+    ("deno", "deno run -A game.ts", "game.ts", "game.ts"),
+    ("mono-sgen", "mono --debug game.exe", "game.exe", "game.exe"),
+    ("love", "love game.love", "game.love", "game.love"),
+    ("julia", "julia --project=. game.jl", "game.jl", "game.jl"),
+    ("expect", "expect -f game.exp", "game.exp", "game.exp"),
+    ("wine64-preloader", "wine64-preloader /usr/lib/wine/wine64 ./game.dat", "game.dat", "./game.dat"),
+    ("wine64-preloader", "Z:\\home\\mia\\game.dat", "game.dat", "Z:\\home\\mia\\game.dat"),
 ]
 THEMSELVES = [
     ("bash", "bash -i", "bash"),
@@ -61,6 +77,8 @@ THEMSELVES = [
     ("env", "env", "env"),
     ("wine64-preloader", "wine64-preloader", "wine64-preloader"),
     ("ld-linux-x86-64.so.2", "ld.so --list", "ld-linux-x86-64.so.2"),
+    ("qemu-x86_64", "qemu-x86_64 -version", "qemu-x86_64"),
+    ("wine", "wine --version", "wine"),
 ]
 
 
@@ -81,6 +99,27 @@ def test_the_whole_class_path_counts() -> None:
     assert found == Inner("Main", "/opt/a.jar", ("/home/mia/b.jar",))
 
 
+@pytest.mark.parametrize(
+    ("program", "line", "others"),
+    [
+        ("ld-linux-x86-64.so.2", "ld.so --library-path /home/mia:/usr/lib --preload /x.so:libz.so ./game",
+         ("/home/mia", "/usr/lib", "/x.so")),
+        ("ld-linux-x86-64.so.2", "ld.so --preload=/x.so ./game", ("/x.so",)),
+        ("java", "java -javaagent:/x.jar=opt -Xbootclasspath/a:/y.jar -jar game.jar", ("/x.jar", "/y.jar")),
+        ("java", "java --patch-module java.base=/x --module-path /m -cp a.jar Main", ("/x", "/m")),
+        ("perl", "perl -I/x -Mevil -I y /usr/games/frozen", ("/x", "evil", "y")),
+        ("ruby", "ruby -revil game.rb", ("evil",)),
+        ("node", "node --require ./x.js --import=./y.js game.js", ("./x.js", "./y.js")),
+        ("php", "php -d auto_prepend_file=/x.php game.php", ("auto_prepend_file=/x.php",)),
+        ("lua5.4", "lua -l evil game.lua", ("evil",)),
+        ("gjs-console", "gjs-console -I /x game.js", ("/x",)),
+        ("python3", "python3 -B game.py", ()),
+    ],
+)  # fmt: skip
+def test_what_is_loaded_besides_counts_too(program: str, line: str, others: tuple[str, ...]) -> None:
+    assert inner(family(program), program, line.split()).others == others
+
+
 def test_windows_programs_are_named_by_their_file() -> None:
     found = inner("wine", "wine64-preloader", ["C:\\Games\\Doom\\DOOM.EXE", "-fast"])
     assert (found.name, found.file) == ("DOOM.EXE", "C:\\Games\\Doom\\DOOM.EXE")
@@ -88,7 +127,21 @@ def test_windows_programs_are_named_by_their_file() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["firefox", "pythonista", "javac", "shutter", "nodemon", "winecfg-gui", "busyboxer", "ld.so.conf", "rubygems", ""],
+    [
+        "firefox",
+        "pythonista",
+        "javac",
+        "shutter",
+        "nodemon",
+        "winecfg-gui",
+        "busyboxer",
+        "qemu-system-x86_64",
+        "lovely",
+        "libc.so.6",
+        "ld.so.conf",
+        "rubygems",
+        "",
+    ],
 )
 def test_other_programs_are_no_interpreters(name: str) -> None:
     assert family(name) == ""

@@ -19,14 +19,17 @@ from dataclasses import dataclass, field
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
+from msgspec.structs import replace
+
 from agent.model.program import ProgramId
 from agent.platforms.linux import interpreters, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
+from agent.platforms.linux.injection import injected
 from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.mounts import Mounts, Pace, Spot
 from agent.platforms.linux.packages import Content, Owned, Packages
-from agent.platforms.linux.permissions import follow, protected
+from agent.platforms.linux.permissions import follow, loads_safely, protected
 
 HASH_NOW = 1 << 20
 """Files of the account's own up to this size (bytes) are hashed on the spot, under a millisecond; larger ones later."""
@@ -46,6 +49,7 @@ class Identifier:
     launchers: Launchers = field(default_factory=Launchers)
     hashes: Hashes = field(default_factory=Hashes)
     mounts: Mounts = field(default_factory=Mounts)
+    _home: str = field(default_factory=lambda: procfs.namespace("self", "mnt"))
     hash_later: Callable[[int], None] | None = None
     """Takes over a descriptor; without it large files are hashed on the spot."""
     verify_later: Callable[[int, str, Owned], None] | None = None
@@ -64,11 +68,16 @@ class Identifier:
                 return None
             if spot.path.startswith("/memfd:"):
                 return ProgramId(name=clean(spot.path[7:]) or "memfd")
-            place = _Place(spot.path, spot.sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
+            sure = spot.sure and self._faithful(pid, spot.path, person)
+            place = _Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
             kind = interpreters.family(place.name)
-            if not kind:
-                return self._plain(pid, place, person)
-            return self._inside(kind, place, procfs.cmdline(pid), person, pid, _DEPTH)
+            if kind:
+                found = self._inside(kind, place, procfs.cmdline(pid), person, pid, _DEPTH)
+            else:
+                found = self._plain(pid, place, person)
+            if found.protected and self._injected(pid, kind, person):
+                return _unproven(found)
+            return found
         finally:
             os.close(fd)
 
@@ -125,16 +134,14 @@ class Identifier:
                 # The variable is the account's own word; a file of its own is all it can name this way.
                 return ProgramId(name=clean(_base(image)), path=clean(image), interpreter=clean(place.path),
                                  application=True)  # fmt: skip
-        if place.name == "bwrap":
-            instance = _scope_flatpak(procfs.cgroup(pid))
-            if instance:
-                return ProgramId(name=clean(instance), interpreter=clean(place.path))
         return self._finish(place, place.name, person, "", place.handle)
 
     def _inside(self, kind: str, runner: _Place, argv: list[str], person: Person, pid: int, depth: int) -> ProgramId:
         found = interpreters.inner(kind, runner.name, argv)
         if found.own:
             return self._finish(runner, found.name, person, "", runner.handle)
+        if kind in ("flatpak", "snap"):
+            return self._launched(kind, found.name, runner, person)
         if kind == "wine":
             found = _windows_file(found, pid, person)
         if not found.file:
@@ -151,12 +158,23 @@ class Identifier:
         safe = (
             identity.protected
             and self._owner(runner, person)[0]
-            and all(self._steady(other.removesuffix("/*"), pid, person) for other in found.others)
+            and all(self._loads_safely(other.removesuffix("/*"), pid, person) for other in found.others)
         )
-        if identity.protected and not safe:
-            return ProgramId(name=identity.name, path=identity.path, interpreter=identity.interpreter,
-                             sha256=identity.sha256, application=identity.application)  # fmt: skip
-        return identity
+        return identity if safe or not identity.protected else _unproven(identity)
+
+    def _launched(self, kind: str, name: str, runner: _Place, person: Person) -> ProgramId:
+        """``flatpak run`` and ``snap run`` on the way to becoming an app, which is judged by itself when it is there.
+
+        The app is the one that the machine's own installation has, unless the account has one of that name, which comes first.
+        """
+        safe, _ = self._owner(runner, person)
+        app = name if kind == "flatpak" else name.partition(".")[0]
+        plain = bool(re.fullmatch(r"[A-Za-z0-9._-]+", app)) and not app.startswith(".")
+        place = f"/var/lib/flatpak/app/{app}" if kind == "flatpak" else f"/snap/{app}"
+        own = f"{person.home}/.local/share/flatpak/app/{app}" if kind == "flatpak" else ""
+        known = safe and plain and os.path.isdir(place) and not (own and os.path.lexists(own))
+        return ProgramId(name=clean(name), path=clean(runner.path) if known else "", interpreter=clean(runner.path),
+                         package=f"{kind}:{app}" if known else "", protected=known, application=True)  # fmt: skip
 
     def _script(self, file: str, pid: int, person: Person) -> _Place:
         """The file that an interpreter was told to run, as sure as the way to it is out of the account's hands."""
@@ -167,10 +185,9 @@ class Identifier:
         mount = self.mounts.governing(way.path)
         return _Place(way.path, way.steady, way.path, mount.pace if mount is not None else Pace.NEVER)
 
-    def _steady(self, file: str, pid: int, person: Person) -> bool:
+    def _loads_safely(self, file: str, pid: int, person: Person) -> bool:
         path = self._absolute(file, pid)
-        way = follow(path, person, self.mounts) if path else None
-        return way is not None and way.steady
+        return bool(path) and loads_safely(path, person, self.mounts)
 
     def _absolute(self, file: str, pid: int) -> str:
         """``file`` from our own root, links not yet followed; empty when the process has another root or stands in a folder
@@ -185,13 +202,37 @@ class Identifier:
         folder = self._folder(f"/proc/{pid}/cwd")
         return f"{folder.path}/{file}" if folder is not None and folder.sure else ""
 
-    def _folder(self, link: str) -> Spot | None:
+    def _faithful(self, pid: int, path: str, person: Person) -> bool:
+        """Whether the process finds under the system's folders what we find there.
+
+        Its loader and its libraries are looked up in its own namespace and root: ``unshare -rm`` with a library of the
+        account's own bound over the system's makes another program of a protected one.  A sandbox with a root of its own
+        counts for what comes from Flatpak's and Snap's installations alone.
+        """
+        root = self._folder(f"/proc/{pid}/root", pid)
+        if root is None:
+            return False
+        if not root.sure or root.path != "/":
+            return bool(_FLATPAK.match(path) or _SNAP.match(path))
+        if procfs.namespace(pid, "mnt") == self._home:
+            return True
+        return self.mounts.faithful(pid, lambda place: protected(place, person))
+
+    def _injected(self, pid: int, kind: str, person: Person) -> bool:
+        """Whether the environment brings code of the account's own into the program."""
+
+        def safe(path: str) -> bool:
+            return loads_safely(path, person, self.mounts)
+
+        return bool(injected(procfs.read(f"/proc/{pid}/environ", procfs.CMDLINE_LIMIT), kind, safe))
+
+    def _folder(self, link: str, pid: int = 0) -> Spot | None:
         try:
             fd = os.open(link, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
         except OSError:
             return None
         try:
-            return self.mounts.spot(fd)
+            return self.mounts.spot(fd, pid)
         finally:
             os.close(fd)
 
@@ -281,6 +322,11 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
+def _unproven(program: ProgramId) -> ProgramId:
+    """The same without what it does not deserve: its place and its package."""
+    return replace(program, protected=False, package="")
+
+
 def _reopen(handle: str | int) -> int | None:
     try:
         return os.dup(handle) if isinstance(handle, int) else os.open(handle, _READ)
@@ -309,12 +355,6 @@ def _shebang(path: str) -> list[str]:
     if not head.startswith(b"#!"):
         return []
     return os.fsdecode(head[2:].partition(b"\n")[0].strip()).split(None, 1)
-
-
-def _scope_flatpak(cgroup: str) -> str:
-    """``org.x.Y`` of a cgroup ``…/app-flatpak-org.x.Y-1234.scope`` (flatpak-run.c names it so)."""
-    match = re.search(r"/app-flatpak-([A-Za-z0-9._]+)-\d+\.scope", cgroup.replace("\\x2d", "_"))
-    return match.group(1) if match else ""
 
 
 def _windows_file(found: interpreters.Inner, pid: int, person: Person) -> interpreters.Inner:

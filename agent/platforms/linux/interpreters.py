@@ -15,7 +15,7 @@ class Inner:
     """What an interpreter runs.
 
     ``file`` is a path as given (perhaps relative), empty when there is none, as for ``python -c``.  ``others`` must be
-    protected too before the whole may count as protected (the rest of a Java class path).  ``own`` is True when the
+    protected too before the whole may count as protected (the rest of a Java class path, libraries loaded by option).  ``own`` is True when the
     interpreter itself is the program (a shell at its prompt): its path and protection are then those of the executable.
     """
 
@@ -26,10 +26,24 @@ class Inner:
 
 
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ksh93", "mksh", "fish", "ash", "rbash"}
-_PYTHON = re.compile(r"^(python|pypy)[\d.]*[dmtw]*$")
-_VERSIONED = re.compile(r"^(perl|ruby|lua|luajit|node|nodejs|php|tclsh|wish|gjs|electron|mono|guile)[-\d.]*$")
-_LOADER = re.compile(r"^(ld-linux.*\.so\.\d+|ld-musl-.*\.so\.\d+|ld-\d\.\d+\.so|ld64?\.so\.\d+)$")
+_PYTHON = re.compile(r"^(python|pypy)[\d.]*[dmtw]*(-dbg)?$")
+_VERSIONED = re.compile(
+    r"^(perl|ruby|lua|luajit|node|nodejs|php|tclsh|wish|gjs|cjs|electron|mono|guile|expect|julia|racket|qjs|Rscript|octave"
+    r"|octave-cli|swipl|ocaml|escript|elixir|groovy|love|qml|qmlscene)(-console)?(-sgen)?[-\d.]*$"
+)
+_COMMANDS = {"deno": "run", "bun": "run", "dotnet": "exec"}
+_LOADER = re.compile(
+    r"^(ld-linux.*\.so\.\d+|ld-musl-.*\.so\.\d+|ld-\d+\.\d+\.so|ld64?\.so\.\d+|ld\.so|ld-uClibc.*\.so\.\d+"
+    r"|libc\.musl-.*\.so\.\d+|libc\.so)$"
+)
 _WINE = re.compile(r"^wine(64)?(-preloader)?(-stable|-staging|-development)?$")
+_EMULATOR = re.compile(
+    r"^(qemu-(?!system|img|io|nbd|ga)[a-z0-9_]+(-static)?|box(32|64|86)|FEX(Interpreter|Bash)?|memcheck-.+|callgrind-.+"
+    r"|cachegrind-.+|helgrind-.+|drd-.+|massif-.+|dhat-.+|lackey-.+|none-.+-linux|exp-bbv-.+)$"
+)
+"""What runs a program's instructions itself, so that no start of it is ever seen.  Valgrind's tools are such; debuggers and
+tracers are not: they start a process, which is judged by itself."""
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 _WINDOWS_PROGRAM = re.compile(r"\.(exe|msi|bat|cmd|com|scr)$", re.IGNORECASE)
 
 
@@ -45,6 +59,19 @@ _TAKES = {
     "guile": {"-L", "-C", "-l"},
     "mono": {"--config"},
     "tclsh": {"-encoding"},
+    "expect": {"-c"},
+    "julia": {"-L", "--load", "--project", "-J", "--sysimage", "-t", "-p"},
+    "racket": {"-t", "-l", "-p", "-r", "-S", "-X"},
+    "qjs": {"-I", "--include"},
+    "swipl": {"-l", "-x", "-g", "-t", "-p"},
+    "ocaml": {"-I", "-init"},
+    "octave": {"-p", "--path"},
+    "groovy": {"-cp", "--classpath"},
+    "qml": {"-I", "-f", "-L"},
+    "qmlscene": {"-I", "-L"},
+    "deno": {"--config", "-c", "--import-map", "--preload"},
+    "bun": {"-r", "--preload", "--cwd", "-c"},
+    "dotnet": {"--additionalprobingpath", "--depsfile", "--runtimeconfig", "--fx-version", "--roll-forward"},
     "wish": {"-encoding", "-display", "-geometry", "-name", "-use"},
 }
 # Options after which the program is text on the command line.
@@ -57,13 +84,35 @@ _INLINE = {
     "php": {"-r"},
     "gjs": {"-c", "--command"},
     "guile": {"-c"},
+    "expect": {"-c"},
+    "julia": {"-e", "-E", "--eval", "--print"},
+    "racket": {"-e", "--eval"},
+    "qjs": {"-e", "--eval"},
+    "Rscript": {"-e"},
+    "octave": {"--eval"},
+    "swipl": {"-g"},
+    "elixir": {"-e"},
+    "groovy": {"-e"},
+    "bun": {"-e", "--eval", "-p", "--print"},
 }
-_FILE_OPTION = {"php": {"-f", "--file"}, "guile": {"-s", "-e"}}
+_FILE_OPTION = {"php": {"-f", "--file"}, "guile": {"-s", "-e"}, "swipl": {"-s"}, "racket": {"-u"}, "expect": {"-f"}}
+_ATTACHED = ("-I", "-r", "-M", "-m", "-l", "-L", "-d", "-c", "-C")
+"""One-letter options of which some interpreter loads what is written onto them (-Ilib, -MModule)."""
+_LOADS_BY = re.compile(
+    r"^--?(require|import|loader|experimental-loader|preload|load|include|config|path|env-file)=(.*)$"
+)
+_EMULATOR_TAKES = {"-L", "-cpu", "-g", "-s", "-E", "-U", "-0", "-R", "-B", "-d", "-D", "-p", "-r", "-seed", "-plugin",
+                   "-dfilter", "-accel"}  # fmt: skip
 _SHELL_TAKES = {"-o", "+o", "-O", "+O", "--rcfile", "--init-file", "-C", "--init-command"}
-_LOADER_TAKES = {"--library-path", "--inhibit-rpath", "--audit", "--preload", "--argv0", "--glibc-hwcaps-prepend",
-                 "--glibc-hwcaps-mask"}  # fmt: skip
-_JAVA_TAKES = {"--add-modules", "--add-opens", "--add-exports", "--add-reads", "--limit-modules", "--upgrade-module-path",
-               "--patch-module", "-p", "--module-path", "--enable-native-access", "--source", "--describe-module"}  # fmt: skip
+_LOADER_TAKES = {"--inhibit-rpath", "--argv0", "--glibc-hwcaps-prepend", "--glibc-hwcaps-mask"}
+_LOADER_LOADS = {"--library-path", "--audit", "--preload"}
+_JAVA_TAKES = {"--add-modules", "--add-opens", "--add-exports", "--add-reads", "--limit-modules",
+               "--enable-native-access", "--source", "--describe-module"}  # fmt: skip
+_JAVA_LOADS = {"-p", "--module-path", "--upgrade-module-path", "--patch-module"}
+_JAVA_LOADS_BY = re.compile(
+    r"^(?:-javaagent:|-agentpath:|-agentlib:|-Xbootclasspath[/:][ap]?:?|--(?:patch|upgrade)-module(?:-path)?=|--module-path=)"
+    r"(?P<what>[^=]*)"
+)
 
 
 def family(name: str) -> str:
@@ -82,11 +131,15 @@ def family(name: str) -> str:
         return "loader"
     if _WINE.match(name):
         return "wine"
+    if name in _COMMANDS:
+        return name
+    if _EMULATOR.match(name):
+        return "emulator"
     versioned = _VERSIONED.match(name)
-    if versioned:
-        word = versioned.group(1)
-        return "node" if word == "nodejs" else word
-    return ""
+    return _ALSO.get(versioned.group(1), versioned.group(1)) if versioned else ""
+
+
+_ALSO = {"nodejs": "node", "cjs": "gjs", "octave-cli": "octave"}
 
 
 def inner(kind: str, name: str, argv: list[str]) -> Inner:
@@ -114,6 +167,10 @@ def _inner(kind: str, name: str, argv: list[str]) -> Inner:
         return _flatpak(name, argv[1:])
     if kind == "snap":
         return _snap(name, argv)
+    if kind == "emulator":
+        return _emulator(name, argv[1:])
+    if kind in _COMMANDS:
+        return _script(kind, name, _after_command(kind, argv[1:]))
     return _script(kind, name, argv[1:])
 
 
@@ -169,30 +226,36 @@ def _python(name: str, args: list[str]) -> Inner:
 
 def _java(name: str, args: list[str]) -> Inner:
     path: list[str] = []
+    others: list[str] = []
     at = 0
     while at < len(args):
         word = args[at]
-        if word == "-jar" and at + 1 < len(args):
-            return Inner(_base(args[at + 1]), args[at + 1])
-        if word in ("-m", "--module") and at + 1 < len(args):
-            return Inner(args[at + 1])
+        loads = _JAVA_LOADS_BY.match(word)
+        value = args[at + 1] if at + 1 < len(args) else ""
+        if word == "-jar" and value:
+            return Inner(_base(value), value, tuple(others))
+        if word in ("-m", "--module") and value:
+            return Inner(value)
         if word.startswith("--module="):
             return Inner(word.partition("=")[2])
         if word in ("-cp", "-classpath", "--class-path"):
-            path = _class_path(args[at + 1] if at + 1 < len(args) else "")
+            path = _class_path(value)
             at += 2
         elif word.startswith("--class-path="):
             path = _class_path(word.partition("=")[2])
             at += 1
+        elif word in _JAVA_LOADS or loads:
+            others += _class_path(loads.group("what") if loads else value.rpartition("=")[2])
+            at += 1 if loads else 2
         elif word.startswith(("@", "-")):
             if word.startswith("@"):
                 # The rest of the command line is in a file that may have changed since.
                 return Inner(name)
             at += 2 if word in _JAVA_TAKES else 1
         elif word.endswith(".java"):
-            return Inner(_base(word), word)
+            return Inner(_base(word), word, tuple(others))
         else:
-            return Inner(word, path[0] if path else "", tuple(path[1:]))
+            return Inner(word, path[0] if path else "", (*path[1:], *others))
     return Inner(name)
 
 
@@ -211,16 +274,49 @@ def _busybox(name: str, argv: list[str]) -> Inner:
 
 
 def _loader(name: str, args: list[str]) -> Inner:
+    """``ld.so [options] program`` (ld.so(8)); what it loads besides counts too."""
+    others: list[str] = []
     at = 0
     while at < len(args) and args[at].startswith("-"):
-        at += 2 if args[at] in _LOADER_TAKES else 1
-    return Inner(_base(args[at]), args[at]) if at < len(args) else Inner(name, own=True)
+        word, equals, value = args[at].partition("=")
+        if word == "--":
+            at += 1
+            break
+        if word in _LOADER_LOADS:
+            value = value if equals else "".join(args[at + 1 : at + 2])
+            others += [part for part in re.split("[: ]", value) if "/" in part or word == "--library-path"]
+        at += 2 if (word in _LOADER_LOADS or word in _LOADER_TAKES) and not equals else 1
+    return Inner(_base(args[at]), args[at], tuple(others)) if at < len(args) and args[at] else Inner(name, own=True)
+
+
+def _emulator(name: str, args: list[str]) -> Inner:
+    at = 0
+    while at < len(args) and args[at].startswith("-"):
+        if args[at] == "--":
+            at += 1
+            break
+        at += 2 if args[at] in _EMULATOR_TAKES and name.startswith("qemu-") else 1
+    return Inner(_base(args[at]), args[at]) if at < len(args) and args[at] else Inner(name, own=True)
+
+
+def _after_command(kind: str, args: list[str]) -> list[str]:
+    """``deno run game.ts`` and ``dotnet game.dll``: the command's word is optional or not, the script follows."""
+    for at, word in enumerate(args):
+        if word == _COMMANDS[kind]:
+            return args[at + 1 :]
+        if not word.startswith("-"):
+            return args[at:]
+    return args
 
 
 def _wine(name: str, argv: list[str]) -> Inner:
+    """Wine puts the program's Windows path in place of its own command line; before that it is the first word given."""
     for word in argv:
-        if _WINDOWS_PROGRAM.search(word):
-            return Inner(re.split(r"[\\/]", word)[-1], word)
+        if _WINDOWS_PROGRAM.search(word) or _DRIVE.match(word):
+            return Inner(re.split(r"[\\/]", word)[-1] or word, word)
+    for word in argv[1:]:
+        if not word.startswith("-") and not _WINE.match(_base(word)) and word:
+            return Inner(re.split(r"[\\/]", word)[-1] or word, word)
     return Inner(name, own=True)
 
 
@@ -260,6 +356,7 @@ def _snap(name: str, argv: list[str]) -> Inner:
 def _script(kind: str, name: str, args: list[str]) -> Inner:
     takes, inline = _TAKES.get(kind, set()), _INLINE.get(kind, set())
     files = _FILE_OPTION.get(kind, set())
+    others: list[str] = []
     at = 0
     while at < len(args):
         word = args[at]
@@ -273,10 +370,17 @@ def _script(kind: str, name: str, args: list[str]) -> Inner:
             break
         if _is_inline(kind, word, inline):
             return Inner(name)
+        loads = _LOADS_BY.match(word)
+        if word in takes:
+            others += args[at + 1 : at + 2]
+        elif loads:
+            others.append(loads.group(2))
+        elif len(word) > 2 and word.startswith(_ATTACHED) and not word.startswith("--"):
+            others.append(word[2:])
         at += 2 if word in takes else 1
     if at >= len(args) or args[at] in ("-", ""):
         return Inner(name)
-    return Inner(_base(args[at]), args[at])
+    return Inner(_base(args[at]), args[at], tuple(other for other in others if other))
 
 
 def _is_inline(kind: str, word: str, inline: set[str]) -> bool:

@@ -17,6 +17,7 @@ import os
 import re
 import select
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
@@ -35,6 +36,8 @@ _LOCAL = frozenset({
 })  # fmt: skip
 _OWN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_SYSTEM = re.compile(r"^/(usr|bin|sbin|lib[^/]*|etc|opt|snap|var/lib)?(/|$)")
+"""Where programs, their libraries and the loader's settings are; a mount elsewhere changes no program."""
 _SERVED_BY = re.compile(r"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
@@ -126,6 +129,27 @@ class Mounts:
         known = any(mount.device == other.device and mount.pace is Pace.QUICK for mount in self._own.values())
         pace = Pace.QUICK if other.kind in _OWN_MEMORY or known else Pace.NEVER
         return Spot(path, False, pace, other.device, gone)
+
+    def faithful(self, pid: int, safe: Callable[[str], bool]) -> bool:
+        """Whether the system's folders of another namespace, whose root is ours, show what ours do.
+
+        ``safe`` is asked about our own path of each mount there that we do not have ourselves.
+        """
+        self._refresh()
+        table = procfs.read(f"/proc/{pid}/mountinfo", _LIMIT)
+        if not table or len(table) >= _LIMIT:
+            return False
+        here = {(mount.device, mount.root, mount.point) for mount in self._own.values()}
+        for line in table.splitlines():
+            mount = _parse(line)
+            if mount is None:
+                return False
+            if (mount.device, mount.root, mount.point) in here or not _SYSTEM.match(mount.point):
+                continue
+            ours = self._ours(mount, mount.point)
+            if ours is None or not safe(ours[1]):
+                return False
+        return True
 
     def governing(self, path: str) -> Mount | None:
         """The mount that an absolute, symlink-free ``path`` leads into."""

@@ -95,7 +95,20 @@ def protected(path: str, person: Person) -> bool:
     return True
 
 
-def _open_to(path: str, person: Person) -> bool:
+def loads_safely(path: str, person: Person, mounts: Mounts) -> bool:
+    """Whether what a program loads from ``path``, a file or a folder to search, is out of the account's hands.
+
+    What is not there yet must not be creatable either, and in a sticky folder anybody can create.
+    """
+    way = follow(path, person, mounts)
+    if way is not None:
+        return way.steady and not (os.path.isdir(way.path) and _open_to(way.path, person, sticky=False))
+    folder = path.rstrip("/").rpartition("/")[0] or "/"
+    return path != "/" and not os.path.lexists(path) and loads_safely(folder, person, mounts)
+
+
+def _open_to(path: str, person: Person, *, sticky: bool = True) -> bool:
+    """Whether ``person`` can change ``path`` itself or, unless the folder is ``sticky``, what is in it."""
     try:
         found = os.lstat(path)
     except (OSError, ValueError):
@@ -104,7 +117,7 @@ def _open_to(path: str, person: Person) -> bool:
     people = (person, *person.kin)
     if stat.S_ISLNK(mode) or any(one.owns(found.st_uid) for one in people):
         return True
-    if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
+    if sticky and stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
         return False
     if mode & stat.S_IWOTH:
         return True

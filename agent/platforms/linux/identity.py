@@ -49,7 +49,9 @@ class Identifier:
     launchers: Launchers = field(default_factory=Launchers)
     hashes: Hashes = field(default_factory=Hashes)
     mounts: Mounts = field(default_factory=Mounts)
-    _home: str = field(default_factory=lambda: procfs.namespace("self", "mnt"))
+    _home: tuple[str, str] = field(
+        default_factory=lambda: (procfs.namespace("self", "mnt"), procfs.namespace("self", "user"))
+    )
     hash_later: Callable[[int], None] | None = None
     """Takes over a descriptor; without it large files are hashed on the spot."""
     verify_later: Callable[[int, str, Owned], None] | None = None
@@ -209,13 +211,13 @@ class Identifier:
         account's own bound over the system's makes another program of a protected one.  A sandbox with a root of its own
         counts for what comes from Flatpak's and Snap's installations alone.
         """
+        if procfs.namespace(pid, "mnt") == self._home[0] and procfs.namespace(pid, "user") == self._home[1]:
+            return True  # only who is root, if in a user namespace of their own, can be below another root here
         root = self._folder(f"/proc/{pid}/root", pid)
         if root is None:
             return False
         if not root.sure or root.path != "/":
             return bool(_FLATPAK.match(path) or _SNAP.match(path))
-        if procfs.namespace(pid, "mnt") == self._home:
-            return True
         return self.mounts.faithful(pid, lambda place: protected(place, person))
 
     def _injected(self, pid: int, kind: str, person: Person) -> bool:
@@ -224,7 +226,7 @@ class Identifier:
         def safe(path: str) -> bool:
             return loads_safely(path, person, self.mounts)
 
-        return bool(injected(procfs.read(f"/proc/{pid}/environ", procfs.CMDLINE_LIMIT), kind, safe))
+        return bool(injected(procfs.read_proc(f"/proc/{pid}/environ", procfs.CMDLINE_LIMIT), kind, safe))
 
     def _folder(self, link: str, pid: int = 0) -> Spot | None:
         try:

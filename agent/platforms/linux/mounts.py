@@ -119,7 +119,7 @@ class Mounts:
         mount = self._own.get(number)
         if mount is not None:
             # What is mounted over is still open to those who were there before; its path leads elsewhere now.
-            return Spot(path, self.governing(path) is mount, mount.pace, mount.device, gone)
+            return Spot(path, self._governing(path) is mount, mount.pace, mount.device, gone)
         other = _find(pid, number) if pid else None
         if other is None:
             return Spot(path, False, Pace.NEVER, gone=gone)
@@ -154,13 +154,16 @@ class Mounts:
     def governing(self, path: str) -> Mount | None:
         """The mount that an absolute, symlink-free ``path`` leads into."""
         self._refresh()
+        return self._governing(path)
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    def _governing(self, path: str) -> Mount | None:
         while True:
             found = self._points.get(path or "/")
             if found is not None or path in ("", "/"):
                 return found
             path = path.rpartition("/")[0]
-
-    # ---- inside --------------------------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         """One system call while nothing changed: proc_mountinfo answers poll(2) with POLLPRI after a change."""
@@ -188,16 +191,14 @@ class Mounts:
                 tail = _below(inside, mount.root)
                 if tail is not None:
                     here = mount.point.rstrip("/") + tail
-                    if mount.pace is Pace.QUICK and self.governing(here) is mount:
+                    if mount.pace is Pace.QUICK and self._governing(here) is mount:
                         return mount, here
         return None
 
 
 def _mount_id(fd: int) -> int:
-    for line in procfs.read(f"/proc/self/fdinfo/{fd}", 4096).splitlines():
-        if line.startswith(b"mnt_id:"):
-            return int(line[7:])
-    return -1
+    _, found, rest = procfs.read_proc(f"/proc/self/fdinfo/{fd}").partition(b"mnt_id:")
+    return int(rest.split(None, 1)[0]) if found else -1
 
 
 def _find(pid: int, number: int) -> Mount | None:

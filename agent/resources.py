@@ -6,7 +6,6 @@ They lie beside the package in a checkout, in ``agent/_data`` in a wheel, and in
 from __future__ import annotations
 
 import sys
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def folder(name: str) -> Path:
 @cache
 def load_catalogue() -> dict[str, list[CatalogueEntry]]:
     """The program catalogue by group."""
+    import tomllib  # here: most processes read neither catalogue nor presets
+
     found: dict[str, list[CatalogueEntry]] = {}
     for path in sorted((folder("policies") / "catalogue").glob("*.toml")):
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -41,6 +42,8 @@ def load_catalogue() -> dict[str, list[CatalogueEntry]]:
 @cache
 def load_presets() -> dict[str, Limits]:
     """The presets by name."""
+    import tomllib
+
     return {
         path.stem: msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)
         for path in sorted((folder("policies") / "presets").glob("*.toml"))

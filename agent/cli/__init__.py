@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 from agent.errors import FairtimeError
 
@@ -17,17 +18,15 @@ _LESS = re.compile(r"-\d[\dhms]*")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
-    from agent.cli import asking, audit, guardian, keys, policy, service, setup, simulate, summary, trial
-
+    given = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         prog="fairtime", description="Screen-time limits for the family PC, fair and in the open."
     )
-    parser.add_argument("--version", action="version", version=f"fairtime {_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (trial, setup, asking, guardian, summary, policy, keys, audit, simulate, service):
+    for module in _modules(given):
         module.add_parser(sub)
     # argparse takes “-15m” for an option, but nothing with a space in it.
-    given = sys.argv[1:] if argv is None else argv
     options = parser.parse_args([f" {one}" if _LESS.fullmatch(one) else one for one in given])
     try:
         code: int = options.run(options)
@@ -47,10 +46,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+def _modules(given: Sequence[str]) -> tuple[_Theme, ...]:
+    """The modules whose commands there are.  What stays in memory, and each job, is spared the commands for people."""
+    from agent.cli import service
 
-    try:
-        return version("fairtime")
-    except PackageNotFoundError:  # in a bundle
-        return "0.1.0"
+    if given and given[0] in ("service", "tray", "job"):
+        return (service,)
+    from agent.cli import asking, audit, guardian, keys, policy, setup, simulate, summary, trial
+
+    return (trial, setup, asking, guardian, summary, policy, keys, audit, simulate, service)
+
+
+class _Theme(Protocol):
+    """A module of commands."""
+
+    def add_parser(self, sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None: ...
+
+
+class _Version(argparse.Action):
+    """Looks the version up when asked: that takes a megabyte."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("fairtime")
+        except PackageNotFoundError:  # in a bundle
+            found = "0.1.0"
+        print(f"fairtime {found}")
+        parser.exit()

@@ -6,7 +6,6 @@ Every problem is found in one go.  An *error* keeps the policy from being signed
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -81,6 +80,8 @@ class _Known:
 
 
 def _near(name: str, among: Collection[str]) -> str:
+    import difflib  # here: the service never guesses what was meant, and need not hold it
+
     near = difflib.get_close_matches(name, sorted(among), n=1)
     return f"Did you mean “{near[0]}”? " if near else ""
 

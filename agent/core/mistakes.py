@@ -6,7 +6,6 @@ key of a table cannot be named, so the key is found by trying them; the second i
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args
@@ -81,6 +80,8 @@ def _plainly(reason: str, path: Sequence[str | int], of_key: bool) -> tuple[str,
 
 def _unknown(match: re.Match[str], place: dict[str, Any], of_key: bool) -> tuple[str, str, Path]:
     key, known = match[1], list(place.get("properties", {}))
+    import difflib  # here: the service never guesses what was meant, and need not hold it
+
     near = difflib.get_close_matches(key, known, n=1)
     if near:
         advice = f"Did you mean “{near[0]}”?"
@@ -98,6 +99,8 @@ def _missing(match: re.Match[str], place: dict[str, Any], of_key: bool) -> tuple
 def _choice(match: re.Match[str], place: dict[str, Any], of_key: bool) -> tuple[str, str, Path]:
     value = match[1].strip("'")
     choices = list(get_args(Day)) if of_key else [str(one) for one in place.get("enum", [])]
+    import difflib  # here: the service never guesses what was meant, and need not hold it
+
     near = difflib.get_close_matches(value, choices, n=1)
     guess = f"Did you mean “{near[0]}”? " if near else ""
     what = "is no day here" if of_key else "is not one of the choices here"

@@ -29,7 +29,8 @@ from agent.service import jobs
 from agent.service.acts import Acts
 from agent.service.api import Api
 from agent.service.audit import Audit
-from agent.service.chores import Chores, Job, When
+from agent.service.calendar import When
+from agent.service.chores import Chores, Job
 from agent.service.doctor import Doctor
 from agent.service.engine import Engine
 from agent.service.guardian import Guardian

@@ -1,14 +1,9 @@
 """Calendar chores: the weekly summary, retention, backup.  Enforcement never waits for them and never depends on them.
 
-When a chore is next due is reckoned by APScheduler's ``CronTrigger``; *that* it is due is seen by our own timer, because
-APScheduler's scheduler sleeps until a wall time and so misses resume and a changed clock (its issues 794 and 752), forgets
-what it missed while the PC was off (memory store), loops for ever when a job falls into the hour that a clock change
-repeats (issue 1021: that would hang the service), and holds 1.8 MiB more.
-
-The trigger is asked in the zone's local time *as if it were UTC*, and the answer is placed in the zone here: given the
-zone itself, ``CronTrigger`` leaves out a week where the clock goes forward at midnight (Beirut, Asuncion) and fires twice
-in a repeated hour.  A time that the clock leaps over is due as long after the leap as it is into the gap; one that comes twice, the first
-time.
+When a chore is next due is reckoned by APScheduler in a job (``calendar``); *that* it is due is seen by our own timer,
+because APScheduler's scheduler sleeps until a wall time and so misses resume and a changed clock (its issues 794 and 752),
+forgets what it missed while the PC was off (memory store), and loops for ever when a job falls into the hour that a clock
+change repeats (issue 1021: that would hang the service).
 
 Every missed run of a chore is made up by one run at the next start, however late (``misfire_grace_time=None`` and
 ``coalesce``, in APScheduler's words).
@@ -18,18 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+import msgspec
 
 from agent.clock import DAY, HOUR, MINUTE, Clock, Instant, Millis
-from agent.errors import StoreError
-from agent.model.policy import Weekday
+from agent.errors import FairtimeError, StoreError
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge
+from agent.service import jobs
+from agent.service.calendar import LAST, Question, When
 
 LOOK_EVERY = 60.0
 """Seconds between two looks at the calendar."""
@@ -38,16 +34,11 @@ LONGEST = 600.0
 RETRY = (15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR)
 """After a failure the chore waits this long, awake, before it is tried again."""
 _FIRST: Millis = DAY
-_LAST: Millis = 32_503_680_000_000  # the year 3000; a wall clock may say anything
+
+CALENDAR = "calendar"
 
 Job = Callable[[], Awaitable[None]]
-
-
-class When(Struct, frozen=True, kw_only=True):
-    """At ``time`` (HH:MM, local time of the policy's zone) every day, or every ``day`` of the week."""
-
-    time: str
-    day: Weekday | None = None
+Ask = Callable[[Sequence[Question]], Awaitable[Sequence[Millis]]]
 
 
 USUAL: Mapping[str, When] = {
@@ -65,17 +56,15 @@ class Memory(Protocol):
     def add_event(self, event: LedgerEvent) -> None: ...
 
 
-class Trigger(Protocol):
-    """What is used of ``CronTrigger``, which has no types of its own."""
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None: ...
+async def _by_job(questions: Sequence[Question]) -> Sequence[Millis]:
+    return msgspec.json.decode(await jobs.run(CALENDAR, msgspec.json.encode(questions)), type=list[Millis])
 
 
 class Chores:
-    """Runs ``jobs`` by the calendar of ``zone`` (IANA name).
+    """Runs ``deeds`` by the calendar of ``zone`` (IANA name).
 
     ``clock`` should give the trusted time.  ``times`` says when each is due, ``USUAL`` for those it leaves out; a job that
-    neither knows is a ``ValueError``.
+    neither knows is a ``ValueError``.  ``ask`` answers when chores are due next.
     """
 
     def __init__(
@@ -83,18 +72,20 @@ class Chores:
         store: Memory,
         zone: str,
         clock: Clock,
-        jobs: Mapping[str, Job],
+        deeds: Mapping[str, Job],
         times: Mapping[str, When] | None = None,
+        ask: Ask = _by_job,
     ) -> None:
         plan = {**USUAL, **(times or {})}
-        unknown = sorted(jobs.keys() - plan.keys())
+        unknown = sorted(deeds.keys() - plan.keys())
         if unknown:
             raise ValueError(f"no time is known for {', '.join(unknown)}")
         self._store = store
         self._zone = ZoneInfo(zone)
         self._clock = clock
-        self._jobs = dict(jobs)
-        self._triggers = {name: _trigger(plan[name]) for name in jobs}
+        self._jobs = dict(deeds)
+        self._plan = plan
+        self._ask = ask
         self._next: dict[str, tuple[Millis, Millis]] = {}
         self._failed: dict[str, tuple[int, Millis]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -124,24 +115,21 @@ class Chores:
     # ---- calendar ----------------------------------------------------------------------------------------------------
 
     def due(self, now: Instant) -> tuple[str, ...]:
-        """The chores to run now, the longest overdue first."""
+        """The chores to run now, the longest overdue first, among those whose time is known."""
         found = []
-        for name in self._jobs:
-            at = self.next_run(name, now)
+        for name, (_, at) in self._next.items():
             if at <= now.wall and self._failed.get(name, (0, now.awake))[1] <= now.awake:
                 found.append((at, name))
         return tuple(name for _, name in sorted(found, key=lambda pair: pair[0]))
 
-    def next_run(self, name: str, now: Instant) -> Millis:
-        """When a chore is next due (wall ms, UTC); in the past when it is overdue."""
-        last = self._last(name, now)
+    def next_run(self, name: str) -> Millis | None:
+        """When a chore is next due (wall ms, UTC); in the past when it is overdue, ``None`` before it was reckoned."""
         held = self._next.get(name)
-        if held is None or held[0] != last:
-            held = self._next[name] = (last, self._after(name, last))
-        return held[1]
+        return None if held is None else held[1]
 
     async def run_due(self) -> None:
         """Run what is due, one after the other.  A chore that fails is noted and tried again later; it never raises."""
+        await self._reckon(self._clock.now())
         for name in self.due(self._clock.now()):
             began = self._clock.now()
             try:
@@ -156,16 +144,24 @@ class Chores:
 
     # ---- within ------------------------------------------------------------------------------------------------------
 
-    def _after(self, name: str, last: Millis) -> Millis:
-        local = datetime.fromtimestamp(last / 1000, self._zone).replace(tzinfo=UTC)
-        while True:
-            found = self._triggers[name].get_next_fire_time(None, local + timedelta(microseconds=1))
-            if found is None:
-                return _LAST
-            at = _place(found, self._zone)
-            if at > last:
-                return at
-            local = found  # the first of a repeated hour is over already
+    async def _reckon(self, now: Instant) -> None:
+        """Ask for the next time of each chore that has run, or was never reckoned; what fails is asked again later."""
+        if self._failed.get(CALENDAR, (0, now.awake))[1] > now.awake:
+            return
+        lasts = {name: self._last(name, now) for name in self._jobs}
+        new = [name for name, last in lasts.items() if self._next.get(name, (None,))[0] != last]
+        if not new:
+            return
+        questions = [Question(when=self._plan[name], zone=self._zone.key, last=lasts[name]) for name in new]
+        try:
+            times = await self._ask(questions)
+        except FairtimeError as error:
+            self._note_failure(CALENDAR, error)
+            return
+        self._failed.pop(CALENDAR, None)
+        self.failures.pop(CALENDAR, None)
+        for name, at in zip(new, times, strict=True):
+            self._next[name] = (lasts[name], at)
 
     def _last(self, name: str, now: Instant) -> Millis:
         """The last run; a chore seen for the first time counts as run now.
@@ -173,7 +169,7 @@ class Chores:
         A last run more than a day ahead was written under a wrong clock: it is drawn back to now, or nothing would run
         until then.
         """
-        wall = min(max(now.wall, _FIRST), _LAST)
+        wall = min(max(now.wall, _FIRST), LAST)
         kept = self._store.state(_key(name))
         if kept is None:
             self._remember(name, wall)
@@ -190,7 +186,7 @@ class Chores:
     def _remember(self, name: str, wall: Millis) -> None:
         # On a full disk the ledger keeps this pending, answers from it, and its own flush says what is wrong.
         with contextlib.suppress(StoreError):
-            self._store.record((), {_key(name): b"%d" % min(max(wall, _FIRST), _LAST)})
+            self._store.record((), {_key(name): b"%d" % min(max(wall, _FIRST), LAST)})
 
     def _note_failure(self, name: str, error: Exception) -> None:
         now = self._clock.now()
@@ -199,7 +195,7 @@ class Chores:
         took_long = isinstance(error, TimeoutError)
         text = f"it took longer than {LONGEST:.0f} s" if took_long else f"{type(error).__name__}: {error}"
         self.failures[name] = text
-        wall = min(max(now.wall, _FIRST), _LAST)
+        wall = min(max(now.wall, _FIRST), LAST)
         day = datetime.fromtimestamp(wall / 1000, self._zone).date().isoformat()
         event = LedgerEvent(at=now.wall, day=day, kind="degraded", subject=f"chore:{name}", text=text)
         with contextlib.suppress(StoreError):
@@ -208,22 +204,3 @@ class Chores:
 
 def _key(name: str) -> str:
     return f"chore.{name}"
-
-
-def _trigger(when: When) -> Trigger:
-    # Imported here: 2.7 MiB of memory, only for a service that has chores.
-    from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # it ships no types
-
-    hour, _, minute = when.time.partition(":")
-    day = {"day_of_week": when.day[:3]} if when.day else {}
-    trigger: Trigger = CronTrigger(hour=int(hour), minute=int(minute), second=0, timezone=UTC, **day)
-    return trigger
-
-
-def _place(found: datetime, zone: ZoneInfo) -> Millis:
-    """The instant at which ``zone`` shows the local time that ``found`` holds.
-
-    PEP 495: with ``fold=0`` a time that comes twice is the first one, and a time in a gap is reckoned with the offset
-    before it, which is as long after the leap as the time is into the gap.
-    """
-    return int(found.replace(tzinfo=zone, fold=0).timestamp() * 1000)

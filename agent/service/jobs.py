@@ -21,7 +21,11 @@ log = logging.getLogger(__name__)
 TIMEOUT = 30.0
 MAX_ANSWER = 8 * 1024 * 1024
 MEMORY = 1024 * 1024 * 1024
-NAMES: Mapping[str, str] = {"verify": "agent.trust.verify", "summary": "agent.summary.job"}
+NAMES: Mapping[str, str] = {
+    "verify": "agent.trust.verify",
+    "summary": "agent.summary.job",
+    "calendar": "agent.service.calendar",
+}
 """Jobs, and the modules whose ``run(request: bytes) -> bytes`` does them; imported in the job's process only."""
 
 

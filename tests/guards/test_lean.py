@@ -1,0 +1,52 @@
+"""What the resident service may hold in memory.  Its budget is 36 MiB, measured by ``make bench``; each of these costs a
+part of it and belongs in a job (``agent.service.jobs``), in a face, or nowhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = {
+    "ssl": "1.3 MiB, through asyncio; the service speaks no TLS",
+    "apscheduler": "2.7 MiB; the job calendar",
+    "tzlocal": "0.4 MiB; with apscheduler",
+    "email": "1.0 MiB; through importlib.metadata and whoever asks for its own version",
+    "importlib.metadata": "0.5 MiB",
+    "difflib": "0.2 MiB; only to guess what was meant",
+    "tomllib": "0.1 MiB; a signed policy is JSON",
+    "multiprocessing": "",
+    "http": "",
+    "urllib.request": "10 MiB",
+    "psutil": "1.3 MiB; the scan reads /proc itself",
+    "jinja2": "",
+    "starlette": "",
+    "PIL": "4 MiB; the tray",
+    "pystray": "",
+    "tkinter": "",
+    "keyring": "6 MiB; the guardian's session",
+    "cryptography": "7 MiB; the job verify",
+    "securesystemslib": "11 MiB; the job verify",
+    "tuf": "",
+    "apprise": "48 MiB; a job",
+}
+SCRIPT = """
+import sys
+from agent import platforms
+from agent.cli import main
+platforms.supervisor = lambda: sys.exit("ready to serve")
+try:
+    main(["service", "run"])
+except SystemExit as error:
+    assert error.code == "ready to serve", error.code
+if sys.platform == "linux":
+    import dbus_fast.aio
+print(*(name for name, module in sys.modules.items() if module is not None))
+"""
+
+
+def test_the_service_holds_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "agent.service.loop" in loaded
+    assert sorted(loaded & HEAVY.keys()) == []

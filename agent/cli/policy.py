@@ -211,10 +211,17 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    from agent.cli.calling import ask
-    from agent.ipc.protocol import Done, Install
+    from contextlib import closing
 
-    done = ask(Install(policy=base64.b64encode(_bytes(options.file)).decode()))
+    from agent.ipc.client import Client
+    from agent.ipc.protocol import PIECE, Done, Install
+
+    text = base64.b64encode(_bytes(options.file)).decode()
+    pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)] or [""]
+    with closing(Client()) as client:
+        for piece in pieces[:-1]:
+            client.call(Install(policy=piece, more=True))
+        done = client.call(Install(policy=pieces[-1]))
     assert isinstance(done, Done)
     print(done.sentence)
     return 0

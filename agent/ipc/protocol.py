@@ -21,6 +21,8 @@ from agent.model.verdict import Notify, Verdict
 VERSION = 1
 MAX_FRAME = 64 * 1024
 """Bytes of JSON in one frame."""
+PIECE = 60_000
+"""Characters of a policy in one ``Install``."""
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes of JSON in one message of the service."""
 MAX_CONNECTIONS = 32
@@ -166,10 +168,12 @@ class AcceptClock(_Wire, frozen=True, kw_only=True, tag="accept-clock"):
 class Install(_Wire, frozen=True, kw_only=True, tag="install"):
     """Put a signed policy (and, for a change of guardians, its root) in force.  Base64 of the exact file bytes.
 
-    Needs no PIN: the signatures are the authority.  Large policies come in the file named by ``fairtime policy install``.
+    Needs no PIN: the signatures are the authority.  A policy carries the catalogue entries it names and is often longer
+    than a frame: it comes in pieces on one connection, all but the last with ``more``.
     """
 
-    policy: Annotated[str, Meta(max_length=60_000)]
+    policy: Annotated[str, Meta(max_length=PIECE)]
+    more: bool = False
 
 
 class DeleteHistory(_Wire, frozen=True, kw_only=True, tag="delete-history"):

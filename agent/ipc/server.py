@@ -76,6 +76,8 @@ class Connection:
     subscribed: bool = False
     proven_until: int = 0
     """Boot milliseconds until which the guardian's rights are open on this connection."""
+    pieces: list[str] = field(default_factory=list)
+    """What has come of a policy so far (``Install``)."""
     pace: Pace = field(default_factory=Pace)
     newest: bytes | None = None
     """The newest state, while an older one has not been taken yet."""

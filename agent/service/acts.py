@@ -15,6 +15,7 @@ from agent.core.authorize import RIGHTS_LAST
 from agent.core.rules import duration_words
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.protocol import (
+    PIECE,
     AcceptClock,
     Answer,
     Body,
@@ -36,9 +37,12 @@ from agent.service.guardian import Guardian, WrongSecret
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.store import Store
+from agent.trust.envelope import MAX_ENVELOPE
 
 LONGEST_GRANT = 24 * 3600
 SHORTEST_LOCK = 60
+MOST_PIECES = 2 * MAX_ENVELOPE // PIECE
+"""Of one policy; base64 makes four characters of three bytes."""
 
 
 @dataclass(slots=True)
@@ -202,8 +206,17 @@ class Acts:
         return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
 
     async def _install(self, connection: Connection, body: Install) -> Done:
+        pieces = connection.pieces
+        if len(pieces) >= MOST_PIECES:
+            pieces.clear()
+            raise ProtocolError("A policy of this length is none", "Check that it is the right file.")
+        pieces.append(body.policy)
+        if body.more:
+            return Done(sentence="Go on.")
+        whole = "".join(pieces)
+        pieces.clear()
         try:
-            data = base64.b64decode(body.policy, validate=True)
+            data = base64.b64decode(whole, validate=True)
         except binascii.Error as error:
             raise ProtocolError("The policy did not arrive whole", "Send it again.") from error
         found = await self.policies.install(data, self.wall())

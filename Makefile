@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 PACKAGES := installer/linux/test-packages.txt
+SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench pictures package lock fix mutate clean desktop-packages
+.PHONY: help setup run test check system bench pictures package lock fix mutate clean desktop-packages system-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -21,7 +22,10 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 desktop-packages: ## as root on Debian or Ubuntu: install what the desktop tests need
-	@sh installer/linux/test-packages.sh $(PACKAGES)
+	@sh installer/linux/test-packages.sh $(PACKAGES) 'desktop tests will be skipped'
+
+system-packages: ## as root on Debian or Ubuntu: install what the booted container needs
+	@sh installer/linux/test-packages.sh $(SYSTEM_PACKAGES) 'the container cannot be booted'
 
 run: setup ## a throw-away family on this account; ends by itself within a minute
 	@$(BIN)/fairtime trial
@@ -37,6 +41,9 @@ check: setup ## format, lint, types for three systems, import contracts, unit te
 
 test: setup desktop-packages ## everything this machine can run; says what it skipped and why
 	$(BIN)/pytest -q tests -rs
+
+system: setup system-packages ## as root: a Debian 12 PC in a container, Fairtime in it, and every known way around it
+	@$(BIN)/python -m tests.system
 
 bench: setup ## the figures of the design, each with its bar
 	$(BIN)/python -m tests.bench.run

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages named in a file, when that can be done here; otherwise say what will be skipped.
+# Install the Debian packages named in a file ($1), when that can be done here; otherwise say what follows ($2).
 set -eu
 missing=
 # shellcheck disable=SC2013  # a name a line
@@ -8,7 +8,7 @@ for package in $(cat "$1"); do
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "desktop tests will be skipped, because these packages are not installed:$missing"
+    echo "$2, because these packages are not installed:$missing"
     exit 0
 fi
 export DEBIAN_FRONTEND=noninteractive

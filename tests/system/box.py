@@ -1,0 +1,255 @@
+"""A family's PC that lives for one test run: boots, runs commands as anybody, keeps files, ends without a trace.
+
+systemd-nspawn boots a copy of ``image`` with its own process, network, IPC and cgroup namespaces.  Two things differ from
+bare metal and are facts for every test here: the kernel reports process events (cn_proc) only to the first process and
+network namespace, so the agent works with its exec gate and scans; and there are no input devices and no sound card, so
+that an idle screen counts as used.  Set time, reboot of the machine and real virtual terminals are not to be had either.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.system import image, install
+from tests.system.fairtime import Fairtime
+from tests.system.sessions import Session, open_session
+
+BUILD = Path(__file__).resolve().parents[2] / "build" / "system"
+MEMORY = 2 << 30
+PROCESSES = 4096
+"""The PC's size, so that using all of it up costs the host nothing."""
+Command = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command left; ``code`` is negative for a signal, 124 when it was still running at its timeout."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    def check(self) -> Done:
+        assert self.ok, f"exit {self.code}\n{self.out}\n{self.err}"
+        return self
+
+
+class Box:
+    """The PC.  Make it with ``boot``."""
+
+    def __init__(self, root: Path, leader: int, groups: list[Path], stack: ExitStack) -> None:
+        self.root = root
+        """The container's disk seen from the host; its /tmp, /run and /dev/shm are mounts that are not seen there."""
+        self.leader = leader
+        self._groups = groups
+        self._stack = stack
+        self.fairtime = Fairtime(self)
+
+    @classmethod
+    def boot(cls) -> Box:
+        """Copy the image, install this checkout in it, boot; about ten seconds when the image is cached."""
+        BUILD.mkdir(parents=True, exist_ok=True)
+        stack = ExitStack()
+        with stack:
+            here = Path(tempfile.mkdtemp(prefix="run-", dir=BUILD))
+            stack.callback(shutil.rmtree, here)
+            disk = image.copy(here / "disk.ext4")
+            root = stack.enter_context(image.mounted(disk, here / "root"))
+            disk.unlink()  # the mount keeps it, and nothing stays behind however this ends
+            install.install(root)
+            groups = _cgroups(stack)
+            leader = _start(root, groups, stack)
+            box = cls(root, leader, groups, stack)
+            box._wait_booted()
+            box._stack = stack.pop_all()
+        return box
+
+    def close(self) -> None:
+        self._stack.close()
+
+    # ---- commands ------------------------------------------------------------------------------------------------
+
+    def enter(
+        self, command: Command, user: str = "root", *, env: Mapping[str, str] | None = None, cgroup: str = ""
+    ) -> list[str]:
+        """The words that run ``command`` (a shell line, or words) in the PC as ``user``, in a cgroup of it."""
+        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        home = "/root" if user == "root" else f"/home/{user}"
+        setting = {
+            "HOME": home,
+            "USER": user,
+            "LOGNAME": user,
+            "LANG": "C.UTF-8",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            **(env or {}),
+        }
+        if user == "root":
+            setting["PATH"] = "/usr/local/sbin:/usr/sbin:/sbin:" + setting["PATH"]
+        who = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        where = f"/sys/fs/cgroup{cgroup or '/system.slice/lab.slice'}"
+        move = f'mkdir -p {where}; echo 0 > {where}/cgroup.procs && cd {home} && exec "$@"'
+        return [
+            *_joining(self._groups), "nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
+            "env", "-i", *(f"{key}={value}" for key, value in setting.items()), "sh", "-c", move, "sh", *who, *words,
+        ]  # fmt: skip
+
+    def run(
+        self, command: Command, user: str = "root", *,
+        timeout: float = 60, env: Mapping[str, str] | None = None, stdin: str = "", cgroup: str = "",
+    ) -> Done:  # fmt: skip
+        """Run to the end, outside of any session unless ``cgroup`` names one (see ``Session.run``)."""
+        started = self.spawn(command, user, env=env, cgroup=cgroup)
+        try:
+            out, err = started.communicate(stdin.encode(), timeout)
+        except subprocess.TimeoutExpired:
+            kill(started)
+            out, err = started.communicate()
+            return Done(124, out.decode(errors="replace"), err.decode(errors="replace"))
+        return Done(started.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    def spawn(
+        self, command: Command, user: str = "root", *, env: Mapping[str, str] | None = None, cgroup: str = ""
+    ) -> subprocess.Popen[bytes]:
+        """Start and go on; the caller ends it (``kill``)."""
+        return subprocess.Popen(
+            self.enter(command, user, env=env, cgroup=cgroup),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def session(self, user: str, kind: str = "x11") -> Session:
+        """A login of ``user``: kind ``x11``, ``wayland``, ``tty``, ``ssh`` or ``su``.  Use it with ``with``."""
+        return open_session(self, user, kind)
+
+    # ---- files ---------------------------------------------------------------------------------------------------
+
+    def write(self, path: str, text: str | bytes, *, owner: str = "root", mode: int = 0o644) -> str:
+        """A file in the PC, folders made as needed; returns its path."""
+        data = text.encode() if isinstance(text, str) else text
+        line = f'mkdir -p "$(dirname "$1")" && cat > "$1" && chown {owner}: "$1" && chmod {mode:o} "$1"'
+        started = self.spawn(["sh", "-c", line, "sh", path])
+        _, err = started.communicate(data, 60)
+        assert started.returncode == 0, err.decode()
+        return path
+
+    def read(self, path: str) -> str:
+        """A text file; empty when there is none."""
+        return self.run(["cat", path]).out
+
+    # ---- waiting -------------------------------------------------------------------------------------------------
+
+    def until(self, line: str, *, within: float = 10, every: float = 0.1) -> float:
+        """Seconds until a shell line succeeds (as root); ``AssertionError`` when it does not within the time."""
+        begun = time.monotonic()
+        while True:
+            done = self.run(line)
+            passed = time.monotonic() - begun
+            if done.ok:
+                return passed
+            assert passed < within, f"not within {within} s: {line}\n{done.out}{done.err}"
+            time.sleep(every)
+
+    def set_up(self) -> None:
+        """Accounts answer setup's questions; the service runs with the lab's family."""
+        self.fairtime.set_up()
+
+    def _wait_booted(self) -> None:
+        # A degraded system is up too: some unit of the image may dislike containers.
+        self.until("case $(systemctl is-system-running) in running|degraded) exit 0;; esac; exit 1", within=60)
+
+
+def kill(started: subprocess.Popen[bytes]) -> None:
+    """End what ``spawn`` started, with all that has not left its process group: nsenter forks, and pipes are inherited."""
+    with suppress(ProcessLookupError):
+        os.killpg(started.pid, signal.SIGKILL)
+
+
+def _start(root: Path, groups: list[Path], stack: ExitStack) -> int:
+    """Boot; returns the container's first process, as the host numbers it."""
+    log = (BUILD / "console.log").open("wb")
+    stack.callback(log.close)
+    nspawn = subprocess.Popen(
+        [*_joining(groups), "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit",
+         "--private-network", f"--machine=fairtime-{os.getpid()}-{int(time.time())}", "--hostname=familypc",
+         "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        env={
+            **os.environ,
+            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+            "SYSTEMD_SECCOMP": "0",  # a PC has no filter of nspawn's around it
+        },
+    )  # fmt: skip
+    stack.callback(_end, nspawn)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and nspawn.poll() is None:
+        for child in _children(nspawn.pid):
+            if Path(f"/proc/{child}/comm").read_text(encoding="utf-8").strip() == "systemd":
+                return child
+        time.sleep(0.05)
+    raise RuntimeError("the container did not boot: " + (BUILD / "console.log").read_text(errors="replace")[-2000:])
+
+
+def _end(nspawn: subprocess.Popen[bytes]) -> None:
+    """Everything inside ends with its first process, and nspawn with it; nothing in there is kept."""
+    for child in _children(nspawn.pid):
+        os.kill(child, signal.SIGKILL)
+    nspawn.wait(30)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def _joining(groups: list[Path]) -> list[str]:
+    """Words that put what follows into cgroups of the host: whatever enters the container counts as the container's."""
+    return ["sh", "-c", "".join(f"echo 0 > {group}/cgroup.procs && " for group in groups) + 'exec "$@"', "sh"]
+
+
+def _cgroups(stack: ExitStack) -> list[Path]:
+    """New cgroups for the container: one of version 2, and where the host still keeps limits in version 1, those too."""
+    places = {}
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        _, at, kind, options, *_ = line.split()
+        if kind == "cgroup2":
+            places["v2"] = Path(at)
+        elif kind == "cgroup":
+            places.update({name: Path(at) for name in options.split(",") if name in ("memory", "pids")})
+    limits = {
+        "v2": {"memory.max": MEMORY, "pids.max": PROCESSES},
+        "memory": {"memory.limit_in_bytes": MEMORY},
+        "pids": {"pids.max": PROCESSES},
+    }
+    made = []
+    for kind, at in places.items():
+        group = at / f"fairtime-{os.getpid()}-{time.monotonic_ns()}"
+        group.mkdir()
+        stack.callback(_remove, group)
+        made.append(group)
+        for name, value in limits[kind].items():
+            if (group / name).exists():
+                (group / name).write_text(str(value), encoding="ascii")
+    return made
+
+
+def _remove(group: Path) -> None:
+    """Its folders go with the last process in them, which the kernel may still be about."""
+    for _ in range(100):
+        try:
+            for folder, _, _ in os.walk(group, topdown=False):
+                os.rmdir(folder)
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"something still runs in {group}")

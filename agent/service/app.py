@@ -45,7 +45,7 @@ from agent.trust.payload import at
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 300.0
+LOOK_EVERY = 60.0
 """Seconds between two looks at the state of protection and at the end of the policy."""
 SUMMARIES = "summaries"
 UNSET = Policy(

@@ -30,7 +30,7 @@ from agent.service.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 1.0
-CALM = 5.0
+CALM = 4.0
 """Seconds between ticks while no child is at the PC and the host tells of sessions and starts by itself."""
 SHORTEST = 0.1
 """Seconds between two ticks however often the host wakes the loop: a child can start programs without end."""

@@ -296,6 +296,14 @@ for service in "$here"/pam/pam.d/*; do
     [ ! -f "$service" ] || put "$service" "/etc/pam.d/${service##*/}" 644
 done
 if [ -f "$root$prefix/share/pam-configs/fairtime" ]; then pam; fi
+# Files of others with lines of ours: as a whole they are theirs, the lines are watched.
+for stack in "$root"/etc/pam.d/common-*; do
+    grep -q fairtime "$stack" 2>/dev/null || continue
+    path=${stack#"$root"}
+    mkdir -p -- "$(dirname -- "$own/spare$path")"
+    cp -p -- "$stack" "$own/spare$path"
+    note lines "$path" - - "$(sha256sum <"$stack" | cut -d ' ' -f 1)" theirs
+done
 
 # What an earlier version put in place and this one does not.
 awk -F '\t' 'NR == FNR { new[$2] = 1; next } !($2 in new)' "$own/manifest.new" "$own/manifest.aside" >"$own/gone"

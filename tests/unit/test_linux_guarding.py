@@ -271,3 +271,86 @@ def test_a_look_is_cheap(pc: Pc, monkeypatch: pytest.MonkeyPatch) -> None:
     pc.pass_(10 * MINUTE)
     assert set(read) <= {pc.at(UNIT)}
     assert len(read) <= 11
+
+
+STACK = "/etc/pam.d/common-account"
+STACK_TEXT = (
+    "# generated\naccount [success=1 default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n"
+    "account [success=2 default=ignore] pam_succeed_if.so quiet user notingroup fairtime-children\n"
+    "account [success=1 default=ignore] pam_exec.so /usr/libexec/fairtime/login-check\n"
+    "account requisite pam_access.so accessfile=/usr/libexec/fairtime/refuse.conf\n"
+    "account optional pam_other.so\n# end\n"
+)
+FREE = "".join(line + "\n" for line in STACK_TEXT.splitlines() if "fairtime" not in line)
+
+
+@pytest.fixture
+def shared(pc: Pc) -> Pc:
+    pc.put(STACK, STACK_TEXT)
+    sha = hashlib.sha256(STACK_TEXT.encode()).hexdigest()
+    pc.lines[-1] = f"lines\t{STACK}\t-\t-\t{sha}\ttheirs"
+    pc.write_list()
+    assert pc.pass_(VERIFY_EVERY) == ()
+    return pc
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (FREE, STACK_TEXT),
+        # One of ours went, or something came between: then PAM would jump elsewhere.
+        (
+            STACK_TEXT.replace("account requisite pam_access", "account optional pam_x\naccount requisite pam_access"),
+            None,
+        ),
+        ("".join(STACK_TEXT.splitlines(True)[:5] + STACK_TEXT.splitlines(True)[6:]), STACK_TEXT),
+        # Written anew by others, with a module more: ours come back at their place.
+        (
+            FREE.replace("account optional pam_other.so", "account optional pam_new.so"),
+            STACK_TEXT.replace("account optional pam_other.so", "account optional pam_new.so"),
+        ),
+        (
+            FREE.replace("account required pam_permit.so", "account required pam_mine.so"),
+            STACK_TEXT.replace("account required pam_permit.so", "account required pam_mine.so"),
+        ),
+    ],
+)
+def test_lines_in_somebody_elses_file_come_back_together(shared: Pc, text: str, after: str | None) -> None:
+    shared.at(STACK).write_text(text)
+    shared.at(STACK).chmod(0o640)
+    assert [(m.path, m.why) for m in shared.pass_(5 * SECOND)] == [(STACK, "")]
+    found = shared.at(STACK).read_text()
+    if after is not None:
+        assert found == after
+    ours = [line for line in STACK_TEXT.splitlines() if "fairtime" in line]
+    at = found.splitlines().index(ours[0])
+    assert found.splitlines()[at : at + 3] == ours
+    assert shared.at(STACK).stat().st_mode & 0o777 == 0o640
+    assert shared.pass_(2 * VERIFY_EVERY) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        STACK_TEXT + "account optional pam_new.so\n",
+        STACK_TEXT.replace("account required pam_permit.so", "account required pam_mine.so"),
+    ],
+)
+def test_what_others_change_in_their_file_is_theirs(shared: Pc, text: str) -> None:
+    shared.at(STACK).write_text(text)
+    assert shared.pass_(2 * VERIFY_EVERY) == ()
+    assert shared.at(STACK).read_text() == text
+
+
+@pytest.mark.parametrize("text", ["account required pam_all_new.so\n", ""])
+def test_where_the_place_cannot_be_told_nothing_is_guessed(shared: Pc, text: str) -> None:
+    shared.at(STACK).write_text(text)
+    assert [(m.path, bool(m.why)) for m in shared.pass_(5 * SECOND)] == [(STACK, True)]
+    assert shared.at(STACK).read_text() == text
+    assert "sudo pam-auth-update" in shared.guard.troubles[0]
+
+
+def test_a_stack_without_its_spare_copy_is_told(shared: Pc) -> None:
+    (shared.own / "spare" / STACK.lstrip("/")).unlink()
+    shared.pass_(2 * VERIFY_EVERY)
+    assert "cannot be checked" in shared.guard.troubles[0]

@@ -5,35 +5,43 @@ Reads files, bounded in number and size; may take a tenth of a second.  A file t
 
 from __future__ import annotations
 
-import pwd
-import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.platforms.base import Ability, Capability, Finding
-from agent.platforms.linux import accounts, procfs
+from agent.platforms.linux import accounts, openplaces, sudoers, unitstate, waysin
 from agent.platforms.linux.packages import Packages
+from agent.platforms.linux.sudoers import Grant
 
-ROOT_EQUIVALENT = {
-    "docker": "containers",
-    "lxd": "containers",
-    "incus": "containers",
-    "incus-admin": "containers",
-    "libvirt": "virtual machines",
-    "disk": "the raw disk",
-    "shadow": "the password file",
-    "kmem": "the computer's memory",
-    "input": "every key that is pressed",
+GROUPS: Mapping[str, tuple[str, str]] = {
+    "docker": ("open", "whose members become root through containers"),
+    "podman": ("open", "whose members become root through containers"),
+    "lxd": ("open", "whose members become root through containers"),
+    "incus": ("open", "whose members become root through containers"),
+    "incus-admin": ("open", "whose members become root through containers"),
+    "libvirt": ("open", "whose members become root through virtual machines"),
+    "libvirt-qemu": ("open", "whose members become root through virtual machines"),
+    "disk": ("open", "whose members change the raw disk"),
+    "shadow": ("open", "whose members read the password file"),
+    "kmem": ("open", "whose members read the computer's memory"),
+    "root": ("open", "whose members change files of the system"),
+    "input": ("open", "whose members read every key that is pressed, a guardian's password too"),
+    "staff": ("open", "whose members put programs in /usr/local, where they count as the system's"),
+    "kvm": ("weak", "whose members run virtual machines, in which no limits apply"),
+    "vboxusers": ("weak", "whose members run virtual machines, in which no limits apply"),
+    "lpadmin": ("weak", "whose members change how printing works, which runs as root"),
+    "netdev": ("weak", "whose members change the network for everybody"),
+    "adm": ("note", "whose members read the system's logs"),
 }
-"""Groups whose members can become root, or see what root types, by ordinary means."""
+"""Groups that give a child more than a standard account has: how grave, and why."""
 
 _NOTED = (Capability.INPUT_EVIDENCE, Capability.LOGIN)
-_LIMIT = 1 << 20
 _MOST = 100
+_MOST_NAMED = 10
 _FALLBACK_ADVICE = "Until then Fairtime looks once a second; a blocked program may run that long."
 
 
@@ -45,20 +53,28 @@ def findings(
     root: Path = Path("/"),
 ) -> tuple[Finding, ...]:
     """Every finding, the gravest first, at most a hundred."""
+    people = [person for child in sorted(children) if (person := accounts.person(child)) is not None]
+    grants = sudoers.grants(root)
     found = [
-        *(finding for child in sorted(children) for finding in of_child(child, root)),
-        *of_administrators(root),
-        *of_logins(root),
-        *of_boot(root),
+        *(finding for child in sorted(children) for finding in of_child(child, grants)),
+        *of_administrators(root, grants),
+        *openplaces.of_places(people, root),
+        *openplaces.of_setuid(people, root),
+        *waysin.of_logins(root),
+        *waysin.of_boot(root),
+        *waysin.of_disk(root),
+        *unitstate.of_installation(root),
         *(of_packages(packages) if packages is not None else ()),
         *of_abilities(abilities),
+        *of_system(children, root),
     ]
     order = {"open": 0, "weak": 1, "note": 2, "ok": 3}
     return tuple(sorted(found, key=lambda finding: order[finding.severity]))[:_MOST]
 
 
-def of_child(child: str, root: Path) -> Iterator[Finding]:
-    if accounts.person(child) is None:
+def of_child(child: str, grants: Collection[Grant]) -> Iterator[Finding]:
+    person = accounts.person(child)
+    if person is None:
         yield Finding(
             "child-account-missing", "open", f"There is no account {child} on this PC",
             f"Create it (sudo adduser {child}) or correct the policy.", child,
@@ -70,73 +86,67 @@ def of_child(child: str, root: Path) -> Iterator[Finding]:
             f"Make it a standard account (sudo deluser {child} sudo): an administrator can switch off any protection.",
             child,
         )  # fmt: skip
-    for group in sorted(accounts.groups_of(child) & ROOT_EQUIVALENT.keys()):
+    groups = accounts.groups_of(child)
+    for group in sorted(groups & GROUPS.keys()):
+        severity, why = GROUPS[group]
         yield Finding(
-            f"child-group-{group}", "open",
-            f"{child} is in the group {group}, whose members can take over this PC through {ROOT_EQUIVALENT[group]}",
+            f"child-group-{group}", severity, f"{child} is in the group {group}, {why}",
             f"Remove it from the group: sudo gpasswd -d {child} {group}", child,
         )  # fmt: skip
-    if _sudoers_name(child, root):
+    others = groups - set(accounts.ADMIN_GROUPS)
+    if any(grant.names(child, person.uid, others, person.gids) for grant in grants):
         yield Finding(
-            "child-sudo", "open", f"The sudo rules name {child} or everybody",
-            "Remove the rule (sudo visudo, and the files in /etc/sudoers.d): it gives rights that switch off protection.",
+            "child-sudo", "open", f"The rules of sudo or doas name {child} or everybody",
+            "Remove the rule (sudo visudo, the files in /etc/sudoers.d, /etc/doas.conf): it gives rights that switch off "
+            "protection.",
             child,
         )  # fmt: skip
 
 
-def of_administrators(root: Path) -> Iterator[Finding]:
+def of_administrators(root: Path, grants: Collection[Grant]) -> Iterator[Finding]:
     """Administrators, and root, without a password: anybody may become them."""
-    hashes = dict(line.split(":")[:2] for line in _text(root / "etc/shadow").splitlines() if line.count(":") >= 2)
-    for entry in pwd.getpwall():
-        if hashes.get(entry.pw_name) == "" and accounts.is_administrator(entry.pw_name):
+    hashes = dict(line.split(":")[:2] for line in waysin.text(root / "etc/shadow").splitlines() if line.count(":") >= 2)
+    for name, hash_ in hashes.items():
+        if hash_ == "" and accounts.is_administrator(name):
             yield Finding(
-                "administrator-without-password", "open", f"The administrator {entry.pw_name} has no password",
-                f"Set one: sudo passwd {entry.pw_name}",
+                "administrator-without-password", "open", f"The administrator {name} has no password",
+                f"Set one: sudo passwd {name}",
             )  # fmt: skip
-    for name in _nopasswd(root):
+    names = dict.fromkeys(user for grant in grants if grant.without_password for user in grant.users)
+    for name in [name for name in names if name not in ("root", "#0") and not name.startswith("!")][:_MOST_NAMED]:
         yield Finding(
             "sudo-without-password", "weak", f"sudo asks {name} for no password",
-            "Whoever sits down at that account's open session can switch off protection. Remove NOPASSWD from the rule.",
+            "Whoever sits down at that account's open session can switch off protection. Remove NOPASSWD (or nopass) "
+            "from the rule.",
         )  # fmt: skip
 
 
-def of_logins(root: Path) -> Iterator[Finding]:
-    """Guest sessions and automatic logins."""
-    for path in _some(root, ("etc/lightdm/lightdm.conf", "etc/lightdm/lightdm.conf.d/*.conf")):
-        if re.search(r"^\s*allow-guest\s*=\s*true", _text(path), re.MULTILINE | re.IGNORECASE):
-            yield Finding(
-                "guest-session", "open", "The login screen offers a guest session, to which no limits apply",
-                f"Set allow-guest=false in {path}",
-            )  # fmt: skip
-    patterns = (
-        ("etc/lightdm/lightdm.conf", r"^\s*autologin-user\s*=\s*(\S+)"),
-        ("etc/lightdm/lightdm.conf.d/*.conf", r"^\s*autologin-user\s*=\s*(\S+)"),
-        ("etc/gdm3/daemon.conf", r"^\s*AutomaticLogin\s*=\s*(\S+)"),
-        ("etc/gdm3/custom.conf", r"^\s*AutomaticLogin\s*=\s*(\S+)"),
-        ("etc/gdm/custom.conf", r"^\s*AutomaticLogin\s*=\s*(\S+)"),
-        ("etc/sddm.conf", r"^\s*User\s*=\s*(\S+)"),
-        ("etc/sddm.conf.d/*.conf", r"^\s*User\s*=\s*(\S+)"),
-    )
-    for pattern, expression in patterns:
-        for path in _some(root, (pattern,)):
-            match = re.search(expression, _text(path), re.MULTILINE)
-            if match and accounts.is_administrator(match.group(1)):
-                yield Finding(
-                    "automatic-login", "open", f"This PC logs in the administrator {match.group(1)} by itself",
-                    f"Switch automatic login off in {path}: a restart would hand that account to a child.",
-                )  # fmt: skip
+def of_system(children: Collection[str], root: Path) -> Iterator[Finding]:
+    """What every PC has and a guardian may want less of."""
+    if _allows_jobs(children, root):
+        yield Finding(
+            "timed-jobs", "note", "Children may have programs started at a time (cron, at)",
+            "They are judged like any others. To take it away, write the accounts into /etc/cron.deny and /etc/at.deny.",
+        )  # fmt: skip
+    namespaces = waysin.text(root / "proc/sys/user/max_user_namespaces").strip() not in ("", "0")
+    restricted = waysin.text(root / "proc/sys/kernel/unprivileged_userns_clone").strip() == "0"
+    if namespaces and not restricted:
+        yield Finding(
+            "user-namespaces", "note", "Programs may make a view of the files of their own (user namespaces)",
+            "Browsers need it for their sandboxes, so it stays. Rules for programs go by what is started, not by that view.",
+        )  # fmt: skip
 
 
-def of_boot(root: Path) -> Iterator[Finding]:
-    """A boot menu that anybody may edit gives a root shell (``init=/bin/sh``)."""
-    for path in _some(root, ("boot/grub/grub.cfg", "boot/grub2/grub.cfg")):
-        text = _text(path)
-        if text and "superusers" not in text:
-            yield Finding(
-                "boot-menu-open", "weak", "The boot menu can be edited without a password",
-                "Set a GRUB password (grub-mkpasswd-pbkdf2, set superusers) and a firmware password.",
-            )  # fmt: skip
-            return
+def _allows_jobs(children: Collection[str], root: Path) -> bool:
+    """cron(8) and at(1): with a list of who may, only they; else all but those on the list of who may not."""
+    for name, program in (("cron", "usr/bin/crontab"), ("at", "usr/bin/at")):
+        if not (root / program).exists():
+            continue
+        allow, deny = root / f"etc/{name}.allow", root / f"etc/{name}.deny"
+        listed = waysin.text(allow if allow.exists() else deny).split()
+        if any((child in listed) == allow.exists() for child in children):
+            return True
+    return False
 
 
 def of_packages(packages: Packages) -> Iterator[Finding]:
@@ -170,42 +180,3 @@ def of_abilities(abilities: Collection[Ability]) -> Iterator[Finding]:
             severity = "note" if ability.capability in _NOTED else "weak"
             extra = f" {_FALLBACK_ADVICE}" if ability.capability is Capability.START_EVENTS else ""
             yield Finding(id_, severity, title, f"{ability.why}{extra}")
-
-
-def _sudoers_name(child: str, root: Path) -> bool:
-    groups = accounts.groups_of(child) - set(accounts.ADMIN_GROUPS)
-    for who, _ in _sudo_rules(root):
-        if who in (child, "ALL") or (who.startswith("%") and who[1:] in groups):
-            return True
-    return False
-
-
-def _nopasswd(root: Path) -> Iterator[str]:
-    seen = set()
-    for who, rule in _sudo_rules(root):
-        if "NOPASSWD" in rule and who not in seen and who != "root":
-            seen.add(who)
-            yield who
-
-
-def _sudo_rules(root: Path) -> Iterator[tuple[str, str]]:
-    """``(who, rule)`` of each rule line of sudoers(5); aliases and defaults are left out."""
-    for path in _some(root, ("etc/sudoers", "etc/sudoers.d/*")):
-        if "." in path.name or path.name.endswith("~"):
-            continue  # sudo itself ignores these in sudoers.d
-        for line in _text(path).replace("\\\n", " ").splitlines():
-            words = line.split("#", 1)[0].split(None, 1)
-            if len(words) == 2 and "=" in words[1] and not words[0].endswith("_Alias") and "Defaults" not in words[0]:
-                yield words[0], words[1]
-
-
-def _some(root: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        try:
-            yield from sorted(root.glob(pattern))[:_MOST]
-        except OSError:
-            continue
-
-
-def _text(path: Path) -> str:
-    return procfs.read(str(path), _LIMIT).decode("utf-8", "replace")

@@ -27,6 +27,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.clock import MINUTE, SECOND, Millis
 from agent.model.snapshot import Mended
+from agent.platforms.linux import sharedlines
 from agent.platforms.linux.ownlist import LIST, OWN, SPARE, Own, OwnList, UnreadableList, load
 
 LOOK_EVERY: Millis = 2 * SECOND
@@ -219,7 +220,12 @@ class Guard:
         care = self._care.get(own.path)
         if care is not None and care.not_before > now:
             return False
-        what = self._wrong(own)
+        try:
+            what = self._wrong(own)
+        except OSError as error:  # its spare copy: nothing to compare with, nothing to put back
+            told = f"{own.path} cannot be checked: {error.strerror or error}."
+            self._care.setdefault(own.path, _Care()).trouble = told
+            return False
         if not what:
             if care is not None:
                 care.trouble = ""
@@ -252,6 +258,8 @@ class Guard:
             return "" if stat.S_ISLNK(info.st_mode) and os.readlink(path) == own.target else "replaced"
         if not stat.S_ISREG(info.st_mode):
             return "replaced"
+        if own.shared:
+            return "" if sharedlines.within(_read(path), self._spare(own)) else "freed of Fairtime's lines"
         if (info.st_uid, info.st_gid) != self._owner or stat.S_IMODE(info.st_mode) != own.mode:
             return "given other rights"
         return "" if _hash(path) == own.sha256 else "changed"
@@ -259,6 +267,9 @@ class Guard:
     def _restore(self, own: Own) -> None:
         """Put the spare copy in place, whole or not at all; ``OSError`` when that cannot be."""
         path = self._at(own.path)
+        if own.shared:
+            self._share(own, path)
+            return
         for folder in [f for f in reversed(path.parents) if not f.exists()]:
             folder.mkdir()
             folder.chmod(0o755)  # the service's mask would close it
@@ -280,6 +291,18 @@ class Guard:
                 # Python compares a module's time with that of its compiled form.
                 os.utime(descriptor, (own.mtime, own.mtime))
                 os.fsync(descriptor)
+        os.replace(aside, path)
+
+    def _share(self, own: Own, path: Path) -> None:
+        """Put our lines back where they were; ``OSError`` where that place cannot be told."""
+        was = path.lstat()
+        text = sharedlines.put_back(_read(path), self._spare(own)) if stat.S_ISREG(was.st_mode) else None
+        if text is None:
+            raise OSError("the place of its lines is not to be found; run: sudo pam-auth-update")
+        aside = path.with_name(f".{path.name}.fairtime-new")
+        aside.write_bytes(text)
+        os.chown(aside, was.st_uid, was.st_gid)
+        aside.chmod(stat.S_IMODE(was.st_mode))
         os.replace(aside, path)
 
     def _spare(self, own: Own) -> bytes:
@@ -317,6 +340,11 @@ def _inside(folder: Path) -> int:
     except OSError:
         return 0
     return hash(tuple(sorted(found)))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES)
 
 
 def _hash(path: Path) -> str:

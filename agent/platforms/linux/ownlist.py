@@ -1,7 +1,8 @@
 """The list of Fairtime's own files that the installation script leaves (``own/manifest``), and its spare copies.
 
 Tab-separated columns.  ``file PATH MODE MTIME SHA256 BEFORE`` and ``link PATH TARGET - - BEFORE`` are what must lie there;
-``folder`` and ``group`` matter for taking Fairtime away only; ``prefix`` says where the program's folder is.
+``lines PATH - - SHA256 theirs`` is somebody else's file with lines of ours, its spare copy being the whole of it as it was
+then; ``folder`` and ``group`` matter for taking Fairtime away only; ``prefix`` says where the program's folder is.
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ class UnreadableList(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """One file or link as it must be: ``target`` of a link, else ``sha256``, ``mode`` and ``mtime`` (seconds)."""
+    """One file or link as it must be: ``target`` of a link, else ``sha256``, ``mode`` and ``mtime`` (seconds).
+
+    ``shared``: only our lines in it must be there, and ``sha256`` is the spare copy's.
+    """
 
     path: str
     sha256: str = ""
     mode: int = 0
     mtime: int = 0
     target: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def _prefix(place: Path) -> str:
 def _read(place: Path) -> Iterator[Own]:
     for columns in _lines(place):
         kind = columns[0]
-        if kind not in ("file", "link"):
+        if kind not in ("file", "link", "lines"):
             continue
         if len(columns) != 6 or not columns[1].startswith("/") or "/../" in f"{columns[1]}/":
             raise UnreadableList(f"a line of it cannot be read: {' '.join(columns)[:100]}")
@@ -86,12 +91,12 @@ def _read(place: Path) -> Iterator[Own]:
             yield Own(columns[1], target=columns[2])
             continue
         try:
-            mode, mtime = int(columns[2], 8), int(columns[3])
+            mode, mtime = (0, 0) if kind == "lines" else (int(columns[2], 8), int(columns[3]))
         except ValueError as error:
             raise UnreadableList(f"a line of it cannot be read: {' '.join(columns)[:100]}") from error
         if not _HASH.fullmatch(columns[4]) or not 0 <= mode <= 0o7777:
             raise UnreadableList(f"a line of it cannot be read: {' '.join(columns)[:100]}")
-        yield Own(columns[1], sha256=columns[4], mode=mode, mtime=mtime)
+        yield Own(columns[1], sha256=columns[4], mode=mode, mtime=mtime, shared=kind == "lines")
 
 
 def _lines(place: Path) -> Iterator[list[str]]:

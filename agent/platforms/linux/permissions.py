@@ -45,7 +45,7 @@ def follow(path: str, person: Person, mounts: Mounts) -> Way | None:
     through /proc (its links mean another thing to each process), or through a file system that may keep us waiting.
     """
     at, links = "/", 0
-    steady = not _open_to("/", person)
+    steady = not open_to("/", person)
     todo = path.split("/")[::-1]
     while todo:
         name = todo.pop()
@@ -64,7 +64,7 @@ def follow(path: str, person: Person, mounts: Mounts) -> Way | None:
         except (OSError, ValueError):
             return None
         if not link:
-            steady = steady and not _open_to(step, person)
+            steady = steady and not open_to(step, person)
             at = step
             continue
         links += 1
@@ -85,12 +85,12 @@ def protected(path: str, person: Person) -> bool:
     if not path.startswith("/"):
         return False
     at = "/"
-    if _open_to(at, person):
+    if open_to(at, person):
         return False
     for name in path.split("/"):
         if name:
             at = at + name if at == "/" else f"{at}/{name}"
-            if name == ".." or _open_to(at, person):
+            if name == ".." or open_to(at, person):
                 return False
     return True
 
@@ -102,13 +102,16 @@ def loads_safely(path: str, person: Person, mounts: Mounts) -> bool:
     """
     way = follow(path, person, mounts)
     if way is not None:
-        return way.steady and not (os.path.isdir(way.path) and _open_to(way.path, person, sticky=False))
+        return way.steady and not (os.path.isdir(way.path) and open_to(way.path, person, sticky=False))
     folder = path.rstrip("/").rpartition("/")[0] or "/"
     return path != "/" and not os.path.lexists(path) and loads_safely(folder, person, mounts)
 
 
-def _open_to(path: str, person: Person, *, sticky: bool = True) -> bool:
-    """Whether ``person`` can change ``path`` itself or, unless the folder is ``sticky``, what is in it."""
+def open_to(path: str, person: Person, *, sticky: bool = True) -> bool:
+    """Whether ``person`` can change ``path`` itself or, unless the folder is ``sticky``, what is in it.
+
+    What cannot be looked at counts as open.
+    """
     try:
         found = os.lstat(path)
     except (OSError, ValueError):

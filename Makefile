@@ -54,8 +54,8 @@ pictures: setup desktop-packages ## pictures of tray, notice and summary
 package: setup ## one folder with the service, the tray and the command line, in dist/
 	$(BIN)/pyinstaller --noconfirm --clean build.spec
 
-mutate: setup ## break the core in every way mutmut knows, and count what the tests notice
-	$(BIN)/mutmut run
+mutate: setup ## break the core in every way mutmut knows, and count what its tests notice; MODULE=usage does one
+	$(BIN)/python -m tests.mutate $(MODULE)
 
 lock: setup ## resolve again, exact versions with hashes
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock

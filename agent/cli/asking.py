@@ -29,6 +29,7 @@ from agent.ipc.protocol import (
     Status,
     Text,
 )
+from agent.model.grant import Request
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,12 +63,18 @@ def text_of(status: Status) -> str:
     for child in status.children:
         out.append(f"{child.child}: {child.sentence}")
         out += [f"  {p.title}: {duration_words(p.seconds * SECOND)}" for p in child.programs[:8]]
-        out += [f"  asked: {r.kind} {r.subject} {r.text}".rstrip() for r in child.requests]
+        out += [f"  asked: {asked_words(r)}" for r in child.requests]
     if not status.children:
         out.append("No child has limits on this PC yet.")
     out.append(f"This PC is {status.protection}; policy: {status.policy}.")
     out += [f"  ! {note}" for note in status.notes]
     return "\n".join(out)
+
+
+def asked_words(request: Request) -> str:
+    """What a child asked for: ``time 30 min (film)``."""
+    what = duration_words(request.seconds * SECOND) if request.kind == "time" else request.subject
+    return " ".join(part for part in (request.kind, what, f"({request.text})" if request.text else "") if part)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -128,8 +135,7 @@ def _request(options: argparse.Namespace) -> int:
         found = ask(ListRequests())
         assert isinstance(found, Requests)
         for request in found.requests:
-            what = duration_words(request.seconds * SECOND) if request.kind == "time" else request.subject
-            print(f"{request.id}  {request.child}: {request.kind} {what} {request.text} [{request.state}]")
+            print(f"{request.id}  {request.child}: {asked_words(request)} [{request.state}]")
         if not found.requests:
             print("There are no requests.")
         return 0

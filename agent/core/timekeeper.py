@@ -86,6 +86,16 @@ def confirmed(keeper: Timekeeper, now: Instant) -> Timekeeper:
     return _at(now, now.wall, 0, 0)
 
 
+def disagreement(keeper: Timekeeper) -> tuple[str, str] | None:
+    """Title and advice while the PC's clock is not believed; ``None`` while it is."""
+    if abs(keeper.ignored) < REPORT:
+        return None
+    return (
+        f"The PC's clock stands {_words(keeper.ignored)} of the time that limits go by",
+        "Set the clock right. If it is right, a guardian says so with “fairtime clock” and the PIN.",
+    )
+
+
 def _at(now: Instant, wall: Millis, lead: Millis, ignored: Millis) -> Timekeeper:
     return Timekeeper(wall=wall, boot=now.boot, awake=now.awake, boot_id=now.boot_id, lead=lead, ignored=ignored)
 

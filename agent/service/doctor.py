@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core.timekeeper import disagreement
 from agent.platforms.base import Ability, Capability, Finding, Host
 from agent.service.loop import Loop
 
@@ -43,10 +44,16 @@ class Doctor:
         self.findings = (*await asyncio.to_thread(self.host.findings, accounts), *self.more())
         self.abilities = self.host.abilities()
 
+    def all_findings(self) -> tuple[Finding, ...]:
+        """What the host found, and what only the service knows."""
+        keeper = self.loop.engine.keeper
+        clock = disagreement(keeper) if keeper else None
+        return (*self.findings, Finding("clock", "weak", *clock)) if clock else self.findings
+
     def verdict(self, child: str | None) -> tuple[str, tuple[str, ...]]:
         """``protected``, ``partly protected`` or ``not protected``, with the reasons."""
         accounts = self.loop.engine.rules.accounts
-        mine = [f for f in self.findings if child is None or not f.child or accounts.get(f.child) == child]
+        mine = [f for f in self.all_findings() if child is None or not f.child or accounts.get(f.child) == child]
         notes = [*self.notes(), *self.loop.troubles.values(), *self.loop.snapshot.degraded]
         notes += [f.title for f in mine if f.severity in ("open", "weak")]
         missing = [a for a in self.abilities if a.capability in TODAY and not a.present]
@@ -65,7 +72,7 @@ class Doctor:
             "notes": list(notes),
             "findings": [
                 {"id": f.id, "severity": f.severity, "title": f.title, "advice": f.advice, "child": f.child}
-                for f in self.findings
+                for f in self.all_findings()
             ],
             "abilities": [
                 {"capability": str(a.capability), "present": a.present, "why": a.why} for a in self.abilities

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from agent.core.timekeeper import LONGEST_OFF, SLACK, ClockEvent, Timekeeper, advance, confirmed, start
+from agent.core.timekeeper import LONGEST_OFF, SLACK, ClockEvent, Timekeeper, advance, confirmed, disagreement, start
 
 NOW = 1_772_463_600_000
 KEEPER = Timekeeper(wall=NOW, boot=HOUR, awake=HOUR, boot_id="a")
@@ -122,6 +122,16 @@ def test_steps_in_words(step: int, words: str) -> None:
     _, event = advance(KEEPER, reading(MINUTE + step, synchronised=True))
     assert event is not None
     assert event.text == f"The PC's clock was corrected by {words} ahead."
+
+
+def test_a_clock_that_is_not_believed_is_shown_with_advice() -> None:
+    assert disagreement(KEEPER) is None
+    assert disagreement(Timekeeper(wall=NOW, boot=0, awake=0, boot_id="a", ignored=1999)) is None
+    for ignored, words in ((3 * DAY, "3 days ahead"), (-2 * SECOND, "2 s back")):
+        assert disagreement(Timekeeper(wall=NOW, boot=0, awake=0, boot_id="a", ignored=ignored)) == (
+            f"The PC's clock stands {words} of the time that limits go by",
+            "Set the clock right. If it is right, a guardian says so with “fairtime clock” and the PIN.",
+        )
 
 
 def test_a_guardian_says_the_clock_is_right() -> None:

@@ -130,7 +130,8 @@ def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, h
 def test_a_request_is_listed_and_answered(typed) -> None:  # type: ignore[no-untyped-def]
     assert typed("request", "20m", "--text", "film").code == 0
     listed = typed("request").out
-    assert "time 20 min film [open]" in listed
+    assert "time 20 min (film) [open]" in listed
+    assert "asked: time 20 min (film)" in typed("status").out
     ident = next(line.split()[0] for line in listed.splitlines() if "film" in line)
     assert typed("request", "--grant", ident, pin=PIN).code == 0
     assert typed("request", "--refuse", "nonsense", pin=PIN).code == 1

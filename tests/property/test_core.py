@@ -194,8 +194,9 @@ def test_a_thousand_random_sequences_of_jumps_gain_at_most_five_minutes_each() -
     dice = random.Random(7)
     for _ in range(1000):
         clock = FakeClock(Instant(1_795_000_000_000, 60_000, 60_000, "boot"))
-        keeper = start(clock.now(), 0)
+        keeper = start(clock.now(), clock.now().wall - DAY)
         honest = keeper.wall
+        assert honest == clock.now().wall, "the clock is believed to begin with"
         # Wild ones, and patient ones that creep in one direction by steps that each look like a correction.
         creep = dice.choice((0, -1, 1))
         for _ in range(12):

@@ -90,7 +90,9 @@ def _story(client: Client, programs: dict[str, Path], running: list[subprocess.P
     assert isinstance(status, Status)
     for child in status.children:
         _say(f"Status: {child.sentence}")
-    _say(f"This PC is {status.protection}: {'; '.join(status.notes) or 'nothing is missing'}")
+    _say(f"This PC is {status.protection}.")
+    for note in status.notes:
+        _say(f"  ! {note}")
 
 
 def _found(folder: Path, programs: dict[str, Path]) -> None:

@@ -28,6 +28,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     run.set_defaults(run=_serve)
     one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
     one.set_defaults(run=_tray)
+    # The tray and the service start these in a bundle, which has no “python -m”.
+    one = sub.add_parser("dialog")
+    one.add_argument("kind")
+    one.set_defaults(run=_dialog)
     one = sub.add_parser("job")
     one.add_argument("name")
     one.set_defaults(run=_job)
@@ -61,6 +65,12 @@ def _tray(_: argparse.Namespace) -> int:
     from agent.tray.app import run
 
     return run()
+
+
+def _dialog(options: argparse.Namespace) -> int:
+    from agent.tray.dialogs import main
+
+    return main([options.kind])
 
 
 def _job(options: argparse.Namespace) -> int:

@@ -50,6 +50,10 @@ def keep_in_keyring(name: str, signer: CryptoSigner) -> None:
 
 def from_keyring(name: str) -> CryptoSigner:
     """The key kept under ``name``."""
+    if not has_keyring():
+        raise TrustError(
+            "This session has no keyring to take the key from", "Name the key's file: --key FILE.", reason="key"
+        )
     try:
         text = keyring.get_password(SERVICE, name)
     except keyring.errors.KeyringError as error:

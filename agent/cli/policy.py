@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import datetime as dt
 import json
 import secrets
@@ -254,7 +255,8 @@ def _write(path: Path, data: bytes) -> None:
         new.write_bytes(data)
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing could be written there may be nothing to take away
+            new.unlink()
         raise FairtimeError(
             f"It cannot be written: {error.strerror}", "Choose another place with --out.", where=str(path)
         ) from error

@@ -61,6 +61,8 @@ class Child:
     seen: Seen | None = None
     decision: Decision | None = None
     running: Running = field(default_factory=dict)
+    grants: tuple[Grant, ...] = ()
+    """Those of the last decision."""
     disagreed: bool = False
 
 
@@ -131,6 +133,10 @@ class Engine:
             del self.children[name]
         for name, child in self.children.items():
             child.rules, child.moment = rules.children[name], None
+        if self.keeper is not None:
+            # Programs that start before the next tick are judged by the new policy too.
+            for name in rules.children:
+                self._child(name, self.keeper.wall)
         self._sorted = None
 
     def confirm_clock(self, now: Instant) -> None:
@@ -231,6 +237,7 @@ class Engine:
             out.new_day = True
             child.usage = new_day(child.usage, at.day.isoformat())
         child.moment = at
+        grants = self.grants_of(name)
         decision = decide(
             Situation(
                 rules=child.rules,
@@ -241,11 +248,12 @@ class Engine:
                 sessions=sessions,
                 running=child.running,
                 usage=child.usage,
-                grants=self.grants_of(name),
+                grants=grants,
                 folding=child.folding,
                 ladder=child.ladder,
             )
         )
+        child.grants = grants
         child.decision, child.seen, child.ladder = decision, decision.seen, decision.ladder
         out.effects += decision.effects
         if decision.disagreement and not child.disagreed:
@@ -270,22 +278,61 @@ class Engine:
     # ---- questions -----------------------------------------------------------------------------------------------
 
     def judge_start(self, process: Process) -> ProgramVerdict | None:
-        """The verdict on a program image that has just started, or ``None`` when the next tick must look closer."""
+        """The verdict on a program image that has just started, or is about to; ``None`` when it is plumbing, or when the
+        next tick must look closer."""
         name = self.rules.accounts.get(process.account)
         child = self.children.get(name or "")
-        if child is None or child.moment is None:
+        at = self._moment(child) if child is not None else None
+        if child is None or at is None:
             return None
-        matcher = self._matchers.of(child.rules, child.moment.day)
+        matcher = self._matchers.of(child.rules, at.day)
         match = matcher.match(process.program)
         if not match.key:
             return None
+        grants = self.grants_of(child.rules.name)
         hash_matters = needs_hash(matcher.plan) or any(
-            g.kind == "program" and g.subject.startswith("sha256:") for g in self.grants_of(child.rules.name)
+            g.kind == "program" and g.subject.startswith("sha256:") for g in grants
         )
-        if hash_matters and not process.program.sha256:
+        # The machine's own files are known by their place; only others are ever hashed.
+        if hash_matters and not process.program.sha256 and not process.program.protected:
             return None
-        verdict = verdict_on(matcher, process.program, child.moment, child.usage, self.grants_of(child.rules.name))
+        verdict = verdict_on(matcher, process.program, at, child.usage, grants)
         return child.decision.judged.narrowed(verdict) if child.decision else verdict
+
+    def settled(self, process: Process, verdict: ProgramVerdict | None) -> bool:
+        """Whether this verdict of ``judge_start``, which lets the program in, holds for its file until ``footing`` changes.
+
+        Not for what has minutes or hours of its own, nor for a grant, which ends by the clock; and only for files of the
+        machine, which the child can neither change nor put elsewhere.
+        """
+        child = self.children.get(self.rules.accounts.get(process.account, ""))
+        if child is None or child.moment is None or child.decision is None or not process.program.protected:
+            return False
+        match = self._matchers.of(child.rules, child.moment.day).match(process.program)
+        if match.limits:
+            return False
+        return not match.key or (verdict is not None and not verdict.rule.startswith("grant/"))
+
+    def footing(self) -> Mapping[str, tuple[object, ...]]:
+        """What every settled answer rests on beside the policy: the day, the grants, and whether minutes are used up."""
+        found = {}
+        for name, child in self.children.items():
+            used_up = child.decision.judged.used_up if child.decision is not None else None
+            day = child.moment.day if child.moment is not None else None
+            found[name] = (day, child.grants, used_up.rule if used_up is not None else "")
+        return found
+
+    def lets_unknown_in(self, account: str) -> bool:
+        """Whether the account's child may run programs that no rule names."""
+        child = self.children.get(self.rules.accounts.get(account, ""))
+        at = self._moment(child) if child is not None else None
+        return child is None or at is None or at.plan.unknown not in ("block", "ask")
+
+    def _moment(self, child: Child) -> Moment | None:
+        """As of the last tick, or, between a new policy and the next tick, as the new policy has it."""
+        if child.moment is not None or self.keeper is None:
+            return child.moment
+        return moment(child.rules, self.keeper.wall)
 
     def entry(self, account: str, now: Instant, wall: Millis) -> Entry:
         """Whether an account may begin a session at trusted time ``wall``.  Changes nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -84,6 +84,7 @@ class Loop:
     _charges: list[Charge] = field(default_factory=list)
     _saved: Millis | None = None
     _events: bool = False
+    _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.effects = Effects(self.host, lambda notice: self._tell(self.host.clock.now(), notice), self._record)
@@ -95,11 +96,13 @@ class Loop:
     async def run(self) -> None:
         """Tick until cancelled; then save."""
         self.watch(self.engine.rules)
-        self.host.on_start(self.permit)
         try:
+            await self.tick()
+            # From here on there is an answer to every question.
+            self.host.on_start(self.permit, self.otherwise)
             while True:
-                await self.tick()
                 await self._rest()
+                await self.tick()
         finally:
             self.save()
 
@@ -111,6 +114,7 @@ class Loop:
         self.ready.clear()  # nobody has a verdict under it yet; questions wait for that tick
         self.engine.adopt(rules)
         self.watch(rules)
+        self.host.unsettle()
         self.wake()
 
     def wake(self) -> None:
@@ -139,6 +143,10 @@ class Loop:
         now = self.host.clock.now()
         self.snapshot = await self._observe()
         step = self.engine.step(now, self.snapshot)
+        footing = self.engine.footing()
+        if footing != self._footing:
+            self._footing = footing
+            self.host.unsettle()
         self.heed(self.snapshot)
         self._tell_denied(now)
         await self.effects.apply(step.effects, now.boot)
@@ -186,7 +194,7 @@ class Loop:
         """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
         verdict = self.engine.judge_start(process)
         if verdict is None or verdict.action not in ("block", "ask"):
-            return Start.ALLOW
+            return Start.SETTLED if self.engine.settled(process, verdict) else Start.ALLOW
         key = (self.engine.rules.accounts[process.account], verdict.program)
         seen = self._denied.get(key)
         if seen is not None:
@@ -195,6 +203,10 @@ class Loop:
             self._denied[key] = _Denied(process, verdict)
         self._wake.set()
         return Start.DENY
+
+    def otherwise(self, account: str) -> Start:
+        """What to answer for an unknown program while ``permit`` cannot be asked."""
+        return Start.ALLOW if self.engine.lets_unknown_in(account) else Start.DENY
 
     def _tell_denied(self, now: Instant) -> None:
         denied, self._denied = self._denied, {}

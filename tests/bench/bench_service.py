@@ -145,6 +145,7 @@ def _household(folder: Path, account: str) -> None:
         format=1,
         zone="UTC",
         guardians=[Guardian(name="ana", account="root")],
+        others="ignore",  # a bench on somebody's PC must not limit its other accounts
         children=[Child(name="mia", accounts=[account], preset="older", limits=limits)],
     )
     signer = signing.new_signer()

@@ -19,7 +19,7 @@ from agent.cli import trial
 from agent.cli.policy import build
 from agent.ipc.client import Client
 from agent.ipc.protocol import GetStatus, GetWhy, Status, Text
-from agent.model.policy import Child, Family, Guardian, Limits, ProgramRule
+from agent.model.policy import Action, Child, Family, Guardian, Limits, ProgramRule
 from agent.service.founding import found
 from agent.trust import root, signing
 from tests.bench.bench_host import LAUNCHER, UID, crowd, game_folder, launch
@@ -134,11 +134,11 @@ def refused_rows(runs: int = 200) -> list[dict[str, Any]]:
     ]
 
 
-def _household(folder: Path, account: str) -> None:
-    """A signed policy that blocks ``game`` for a child with this account."""
+def _household(folder: Path, account: str, unknown_programs: Action = "allow") -> None:
+    """A signed policy that blocks ``game`` for a child with this account, and does so with what nobody knows."""
     limits = Limits(
         windows={},
-        unknown_programs="allow",
+        unknown_programs=unknown_programs,
         programs=[ProgramRule(id="no-game", name="game", action="block", reason="Not this game.")],
     )
     family = Family(

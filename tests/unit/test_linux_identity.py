@@ -25,7 +25,7 @@ if sys.platform != "linux":
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.platforms.linux import permissions, procfs
+from agent.platforms.linux import appimages, permissions, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.debs import Debs
 from agent.platforms.linux.hashes import Hashes
@@ -344,6 +344,82 @@ def test_a_launcher_is_the_installed_app_it_is_about_to_become(
         assert not identifier._launched("flatpak", name, runner, own).package
     monkeypatch.setattr(os.path, "lexists", lambda path: path == "/home/mia/.local/share/flatpak/app/org.x.Y")
     assert not identifier._launched("flatpak", "org.x.Y", runner, own).protected, "the account's own comes first"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts something, which needs root")
+class TestAppImages:
+    """squashfuse stands for the runtime of an AppImage: the same server, started under the image's own name."""
+
+    @pytest.fixture
+    def mounted(self, tmp_path: Path) -> Iterator[tuple[Path, Path, int]]:
+        """The image's file, the folder it serves, and its server."""
+        if not all(map(shutil.which, ("squashfuse", "mksquashfs", "fusermount3"))):
+            pytest.skip("squashfuse, squashfs-tools and fuse3 are not all installed")
+        if not os.access("/dev/fuse", os.R_OK):
+            pytest.skip("no FUSE here")
+        inside = tmp_path / "inside"
+        inside.mkdir()
+        shutil.copy(SLEEP, inside / "game")
+        (inside / "AppRun").write_text(f"#!{DASH}\nread x\n")
+        (inside / "AppRun").chmod(0o755)
+        subprocess.run(["mksquashfs", inside, tmp_path / "squashfs", "-quiet"], check=True, stdout=subprocess.DEVNULL)
+        image = tmp_path / "Game-1.2.AppImage"
+        shutil.copy(shutil.which("squashfuse") or "", image)
+        folder = tmp_path / ".mount_GameAbCdEf"
+        folder.mkdir()
+        server = subprocess.Popen([image, "-f", tmp_path / "squashfs", folder])
+        try:
+            until(lambda: (folder / "game").exists())
+            yield image, folder, server.pid
+        finally:
+            server.terminate()
+            server.wait()
+
+    @pytest.mark.parametrize("program", ["game", "AppRun"])
+    def test_what_runs_inside_is_the_image(
+        self, identifier: Identifier, start: Start, mounted: tuple[Path, Path, int], program: str
+    ) -> None:
+        image, folder, _ = mounted
+        found = identifier.running(start(str(folder / program), "60"), ME)
+        assert found is not None
+        assert (found.name, found.path, found.interpreter) == (image.name, str(image), str(folder / program))
+        assert found.sha256 == Hashes().of(str(image)) and found.application and not found.protected
+
+    def test_a_renamed_image_keeps_its_hash(
+        self, identifier: Identifier, start: Start, mounted: tuple[Path, Path, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image, folder, _ = mounted
+        monkeypatch.setenv("APPIMAGE", "/home/mia/Homework.AppImage")
+        image.rename(image.with_name("Homework"))
+        found = identifier.running(start(str(folder / "game"), "60"), ME)
+        assert found is not None
+        assert (found.name, found.sha256) == ("Homework", Hashes().of(str(image.with_name("Homework"))))
+
+    def test_of_what_another_serves_only_the_name_is_known(
+        self, identifier: Identifier, start: Start, mounted: tuple[Path, Path, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No server among the account's own processes: $APPIMAGE is a name, and a name allows nothing."""
+        _, folder, _ = mounted
+        monkeypatch.setenv("APPIMAGE", "/opt/Allowed.AppImage")
+        found = identifier.running(start(str(folder / "game"), "60"), OTHER)
+        assert found is not None
+        assert (found.name, found.sha256, found.protected) == ("Allowed.AppImage", "", False)
+
+    def test_a_server_that_is_traced_may_serve_anything(
+        self, identifier: Identifier, start: Start, mounted: tuple[Path, Path, int]
+    ) -> None:
+        _, folder, server = mounted
+        if not shutil.which("strace"):
+            pytest.skip("strace is not installed")
+        tracer = subprocess.Popen(["strace", "-qq", "-p", str(server), "-o", "/dev/null"], stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: appimages._traced(server))
+            found = identifier.running(start(str(folder / "game"), "60"), ME)
+            assert found is not None and found.sha256 == ""
+        finally:
+            tracer.terminate()
+            tracer.wait()
 
 
 def test_an_open_file_is_known_by_its_descriptor(identifier: Identifier, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 from msgspec.structs import replace
 
 from agent.model.program import ProgramId
-from agent.platforms.linux import interpreters, procfs
+from agent.platforms.linux import appimages, interpreters, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
 from agent.platforms.linux.injection import injected
@@ -36,7 +36,6 @@ HASH_NOW = 1 << 20
 
 _DEPTH = 4
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_APPIMAGE = re.compile(r"^/tmp/\.mount_[^/]+/")
 _SNAP = re.compile(r"^/(?:var/lib/snapd/)?snap/([a-z0-9][a-z0-9-]*)/[^/]+/")
 _FLATPAK = re.compile(r"^(?:/var/lib/flatpak|/.+/\.local/share/flatpak)/app/([A-Za-z0-9._-]+)/")
 
@@ -130,17 +129,39 @@ class Identifier:
     # ---- inside --------------------------------------------------------------------------------------------------
 
     def _plain(self, pid: int, place: _Place, person: Person) -> ProgramId:
-        if _APPIMAGE.match(place.path):
-            image = procfs.environ(pid, "APPIMAGE").get("APPIMAGE", "")
-            if image.startswith("/"):
-                # The variable is the account's own word; a file of its own is all it can name this way.
-                return ProgramId(name=clean(_base(image)), path=clean(image), interpreter=clean(place.path),
-                                 application=True)  # fmt: skip
+        if appimages.INSIDE.search(place.path):
+            return self._image(pid, place.path, person)
         return self._finish(place, place.name, person, "", place.handle)
+
+    def _image(self, pid: int, path: str, person: Person) -> ProgramId:
+        """The AppImage that ``path`` is mounted from, else what the program itself calls it: a name, which allows nothing."""
+        mount = self.mounts.governing(path)
+        served = mount is not None and mount.kind.startswith("fuse")
+        server = appimages.server(mount.device, person) if mount is not None and served else None
+        fd = procfs.open_exe(server) if server is not None else -1
+        if server is None or fd < 0:
+            image = procfs.environ(pid, "APPIMAGE").get("APPIMAGE", "")
+            return ProgramId(name=clean(_base(image or path)), path=clean(image or path), interpreter=clean(path),
+                             application=True)  # fmt: skip
+        try:
+            spot = self.mounts.spot(fd, server)
+            if spot is None:
+                return ProgramId(name=clean(_base(path)), path=clean(path), application=True)
+            sure = spot.sure and self._faithful(server, spot.path, person)
+            place = _Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
+            found = self._finish(place, place.name, person, path, place.handle)
+            if not sure or self._injected(server, "", person):
+                # Code of the account's own may serve something else than the image.
+                found = replace(_unproven(found), sha256="")
+            return replace(found, application=True)
+        finally:
+            os.close(fd)
 
     def _inside(self, kind: str, runner: _Place, argv: list[str], person: Person, pid: int, depth: int) -> ProgramId:
         found = interpreters.inner(kind, runner.name, argv)
         if found.own:
+            if appimages.INSIDE.search(runner.path) and pid:
+                return self._image(pid, runner.path, person)
             return self._finish(runner, found.name, person, "", runner.handle)
         if kind in ("flatpak", "snap"):
             return self._launched(kind, found.name, runner, person)
@@ -151,6 +172,8 @@ class Identifier:
             # allows the interpreter has not allowed that.
             return ProgramId(name=clean(found.name), interpreter=clean(runner.path))
         place = self._script(found.file, pid, person)
+        if appimages.INSIDE.search(place.path) and pid:
+            return self._image(pid, place.path, person)
         nested = interpreters.family(place.name) if kind in ("loader", "env") else ""
         if nested and depth > 0:
             rest = argv[argv.index(found.file) :]

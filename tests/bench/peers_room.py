@@ -139,7 +139,7 @@ def fairtime(folder: Path) -> Iterator[tuple[str, int]]:
     """The service as it is, with a policy that blocks the game and whatever nobody knows."""
     place = folder / "fairtime"
     place.mkdir()
-    bench_service._household(place, f"#{UID}", unknown_programs="block")
+    bench_service._household(place, NAME, unknown_programs="block")
     service, client = bench_service._serving(place)
     try:
         yield "", service.pid

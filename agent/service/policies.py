@@ -1,9 +1,9 @@
 """The policy in force on this PC: verified at every start, replaced only by one that is better, never by nothing.
 
-Files of the state folder: ``root.json`` (whose signatures count), ``policy.dsse.json``, ``policy.previous.json`` (the one
-before) and ``mark.json`` (the highest version that was ever in force).  They are written in this order: the present
-policy becomes the previous one, the new one takes its place (fsync, rename), the mark is raised.  A power cut between any
-two leaves a policy that verifies: either the old one, or the new one with a mark that the next start raises.
+Files of the state folder: ``root.json`` (whose signatures count), ``policy.dsse.json``, ``policy.previous.json`` (a spare)
+and ``mark.json`` (the highest version that was ever in force).  They are written in this order: the present policy becomes
+the spare, the new one takes its place (fsync, rename), the mark is raised, the new one is the spare too.  A power cut
+between any two leaves a policy that verifies: either the old one, or the new one with a mark that the next start raises.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class PolicyStore:
             self._write(ROOT, rotations[-1])
         self._write(POLICY, data)
         self._raise_mark(policy, sha, mark)
-        self.now = InForce(policy, "in force", sha)
+        self.now = InForce(policy, "in force", sha, self._spared(data))
         return self.now
 
     async def begin(self, root: bytes, data: bytes, wall: Millis) -> InForce:
@@ -137,6 +137,14 @@ class PolicyStore:
         payload.fits(policy, self._machine_id, wall)
         self._write(ROOT, root)
         return await self.install(data, wall)
+
+    def _spared(self, data: bytes) -> tuple[str, ...]:
+        """Keep a spare of the policy in force, so that a damaged file costs nobody a limit; a note when it cannot be kept."""
+        try:
+            self._write(PREVIOUS, data)
+        except StoreError as error:
+            return (f"There is no spare copy of the policy. {error.title}.",)
+        return ()
 
     def recheck(self, wall: Millis) -> InForce:
         """Notice that the policy has ended meanwhile.  It stays in force all the same: never fail open."""

@@ -218,20 +218,45 @@ class TestStore:
         found = asyncio.run(store(tmp_path).load(NOW))
         assert found.state == "last known good"
         assert found.policy is not None
-        assert found.policy.version == 1
+        assert found.policy.version == 2
         assert found.notes
+        (tmp_path / policies.POLICY).unlink()
+        assert asyncio.run(store(tmp_path).load(NOW)).state == "last known good"
+
+    def test_the_first_policy_has_a_spare_as_well(self, tmp_path: Path) -> None:
+        begun(tmp_path, 1)
+        (tmp_path / policies.POLICY).write_bytes(b"\0" * 100)
+        found = asyncio.run(store(tmp_path).load(NOW))
+        assert (found.state, found.policy and found.policy.version) == ("last known good", 1)
+
+    def test_a_spare_that_cannot_be_kept_is_told_and_the_policy_is_in_force(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = begun(tmp_path, 1)
+        write = PolicyStore._write
+
+        def full(self: PolicyStore, name: str, content: bytes) -> None:
+            if name == policies.PREVIOUS and content == signed(payload(2)):
+                raise StoreError("The disk is full", "Make room.")
+            write(self, name, content)
+
+        monkeypatch.setattr(PolicyStore, "_write", full)
+        found = asyncio.run(kept.install(signed(payload(2)), NOW))
+        assert (found.state, found.notes) == ("in force", ("There is no spare copy of the policy. The disk is full.",))
+        assert asyncio.run(store(tmp_path).load(NOW)).state == "in force"
 
     def test_an_older_file_in_its_place_is_noticed(self, tmp_path: Path) -> None:
         begun(tmp_path, 1, 2, 3)
         (tmp_path / policies.POLICY).write_bytes(signed(payload(1)))
         found = asyncio.run(store(tmp_path).load(NOW))
         assert found.policy is not None
-        assert found.policy.version == 2
+        assert found.policy.version == 3
         assert any("older" in note for note in found.notes)
 
     def test_with_nothing_left_everybody_has_an_hour_and_guardians_all(self, tmp_path: Path) -> None:
         begun(tmp_path, 1)
         (tmp_path / policies.POLICY).unlink()
+        (tmp_path / policies.PREVIOUS).unlink()
         found = asyncio.run(store(tmp_path).load(NOW))
         assert found.state == "none"
         assert found.policy is not None

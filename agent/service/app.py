@@ -170,6 +170,7 @@ class Service:
         await doctor.look()
         await server.start()
         audit.append("service", "service", "started", at=api.wall)
+        lookout.begin(settings.state)
         tasks = [
             asyncio.create_task(loop.run(), name="fairtime-loop"),
             asyncio.create_task(self._look(loop, doctor, policies, api), name="fairtime-look"),

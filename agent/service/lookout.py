@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -28,6 +29,7 @@ from agent.service.store import Store
 
 log = logging.getLogger(__name__)
 
+TOMBSTONE = "removed"
 _KNOWN = "strangers"
 """The ledger's state under which the strangers are kept that guardians were told of."""
 
@@ -58,6 +60,20 @@ class Lookout:
         if snapshot.people != self._people and self._task is None:
             self._people = snapshot.people
             self._task = asyncio.create_task(self._look(), name="fairtime-people")
+
+    def begin(self, state: Path) -> None:
+        """At the start: tell of a tombstone, which the installation script leaves when it takes Fairtime away."""
+        place = state / TOMBSTONE
+        try:
+            with place.open("rb") as file:
+                when, _, who = file.read(200).decode("utf-8", "replace").strip().partition(" ")
+            place.unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("%s: %s", place, error.strerror)
+            return
+        self._enter("was-removed", "fairtime", f"Fairtime was taken off this PC on {when} by {who}. It is back now.")
 
     async def close(self) -> None:
         """Give up a look that is under way."""
@@ -121,7 +137,7 @@ class Lookout:
 
     def _enter(self, action: str, subject: str, text: str) -> None:
         log.warning("%s", text)
-        self.loop.event("", "tamper" if action == "own-file" else "account", subject, action, text)
+        self.loop.event("", "account" if action.startswith("account-") else "tamper", subject, action, text)
         try:
             self.audit.append("service", "service", action, detail=text, at=self.wall())
         except StoreError as error:

@@ -180,6 +180,8 @@ undo() {
                 mv -fT -- "$root$path.fairtime-new" "$root$path"
                 ;;
             file:new | link:new) rm -f -- "$root$path" ;;
+            # pam-auth-update leaves a file alone that was changed by hand; ours are lines that nothing else jumps over.
+            lines:*) if grep -q fairtime "$root$path" 2>/dev/null; then sed -i '/fairtime/d' "$root$path"; fi ;;
             folder:)
                 rm -rf -- "$root$path/__pycache__"        # Python's own
                 rmdir -- "$root$path" 2>/dev/null || true # somebody else's files may lie there by now

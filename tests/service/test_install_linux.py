@@ -209,3 +209,19 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) not in done.stderr  # a line about ours: an unknown key, say
+
+
+def test_lines_in_the_files_of_others_are_listed_and_go(pc: Path, program: Path) -> None:
+    """Also where pam-auth-update, whose work it is, did not take them out: the file was changed by hand."""
+    (pc / "etc/pam.d").mkdir()
+    stack = pc / "etc/pam.d/common-account"
+    theirs = "account required pam_unix.so\naccount optional pam_mine.so\n"
+    ours = "account requisite pam_access.so accessfile=/usr/libexec/fairtime/refuse.conf\n"
+    stack.write_text(theirs.replace("account optional", ours + "account optional"))
+    stack.chmod(0o640)
+    script(pc, "--program", str(program))
+    assert [line[:2] for line in manifest(pc) if line[0] == "lines"] == [["lines", "/etc/pam.d/common-account"]]
+    assert (pc / STATE / "own/spare/etc/pam.d/common-account").read_text() == stack.read_text()
+    script(pc, "--uninstall")
+    assert stack.read_text() == theirs
+    assert stack.stat().st_mode & 0o777 == 0o640

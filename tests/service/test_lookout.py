@@ -211,3 +211,16 @@ async def test_a_group_that_changed_is_looked_at_within_seconds(tmp_path: Path, 
             return any("administrator" in note for note in (await status(state)).notes)
 
         await until(seen)
+
+
+async def test_a_tombstone_is_told_once(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    (state / "removed").write_text("2026-11-20T10:00:00Z ana\n")
+    for _ in range(2):
+        async with serving(state, host):
+            await status(state)
+    told = [detail for action, detail in actions(state) if action == "was-removed"]
+    assert told == ["Fairtime was taken off this PC on 2026-11-20T10:00:00Z by ana. It is back now."]
+    assert told == events(state, "tamper")
+    assert not (state / "removed").exists()

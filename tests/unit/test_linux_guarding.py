@@ -147,6 +147,14 @@ def test_a_change_with_the_same_size_and_time_is_seen(pc: Pc) -> None:
     assert {m.path for m in pc.pass_(VERIFY_EVERY + 4 * SECOND)} == {UNIT, MODULE}
 
 
+def test_what_goes_in_the_first_minute_is_seen(pc: Pc) -> None:
+    pc.guard = pc.new_guard()
+    pc.pass_(2 * SECOND)
+    pc.at(DEEP).unlink()
+    pc.at(MODULE).unlink()
+    assert {m.path for m in pc.pass_(5 * SECOND)} == {DEEP, MODULE}
+
+
 def test_a_change_while_nobody_looked_is_found_at_the_start(pc: Pc) -> None:
     pc.at(UNIT).write_text("before")
     pc.at(MODULE).write_text("before")
@@ -172,8 +180,7 @@ def test_a_damaged_spare_copy_is_told_and_never_used(pc: Pc) -> None:
     assert any(UNIT in words and "cannot be put right" in words for words in pc.guard.troubles)
     assert pc.pass_(3 * VERIFY_EVERY) == ()  # told once, tried again each minute
     (pc.own / "spare" / UNIT.lstrip("/")).write_text("[Unit]\n")
-    assert [(m.path, m.why) for m in pc.pass_(VERIFY_EVERY + 4 * SECOND)] == [(UNIT, "")]
-    pc.pass_(VERIFY_EVERY)
+    assert [(m.path, m.why) for m in pc.pass_(VERIFY_EVERY + 2 * SECOND)] == [(UNIT, "")]  # a minute after the last try
     assert pc.guard.troubles == ()
 
 

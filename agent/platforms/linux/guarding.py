@@ -49,6 +49,7 @@ class Tending:
     def __init__(self, guard: Guard | None) -> None:
         self._guard = guard
         self._job: asyncio.Future[None] | None = None
+        self._troubles: tuple[str, ...] = ()
 
     @property
     def present(self) -> bool:
@@ -71,8 +72,10 @@ class Tending:
         return () if self._guard is None or self._job is not None else self._guard.take()
 
     def troubles(self) -> tuple[str, ...]:
-        """As the guard's."""
-        return () if self._guard is None else self._guard.troubles
+        """As the guard's; while its thread runs, as before."""
+        if self._guard is not None and self._job is None:
+            self._troubles = self._guard.troubles
+        return self._troubles
 
     async def close(self) -> None:
         """Wait for the thread."""
@@ -102,7 +105,7 @@ class Guard:
         self._missing_since: Millis | None = None
         self._why = ""
         self._few: dict[str, Print | None] = {}
-        self._folders: dict[str, tuple[Print | None, int]] = {}
+        self._folders: dict[str, tuple[Print | None, int | None]] = {}
         self._turn: list[str] = []
         self._suspects: dict[str, None] = {}
         self._looked: Millis | None = None
@@ -139,13 +142,16 @@ class Guard:
             if _print(self._at(path)) != known:
                 self._suspects[path] = None
         for folder, (known, _) in self._folders.items():
-            if known is not None and _print(self._at(folder)) != known:
+            if _print(self._at(folder)) != known:
                 self._suspects[folder] = None
         for folder in self._next(passed):
-            known, inside = self._folders[folder]
-            if known is None or _inside(self._at(folder)) != inside:
+            _, inside = self._folders[folder]
+            if inside is None or _inside(self._at(folder)) != inside:
                 self._suspects[folder] = None
-        for path in [p for p in self._suspects if (care := self._care.get(p)) and care.not_before > now]:
+        for path, care in self._care.items():
+            if care.trouble and care.not_before <= now:
+                self._suspects[path if path in self._few else path.rpartition("/")[0]] = None
+        for path in [p for p in self._suspects if (one := self._care.get(p)) and one.not_before > now]:
             del self._suspects[path]
         return bool(self._suspects)
 
@@ -175,7 +181,8 @@ class Guard:
             return True
         self._why = ""
         self._few = dict.fromkeys(own.path for own in self._list.few)
-        self._folders = dict.fromkeys(self._list.folders, (None, 0))
+        # Not read yet: that happens in turn; but what goes from now on is seen.
+        self._folders = {folder: (_print(self._at(folder)), None) for folder in self._list.folders}
         self._turn = []
         self._suspects = {}
         self._read = now - VERIFY_EVERY
@@ -213,7 +220,7 @@ class Guard:
                 return  # the list is being exchanged; the next look reads it
             prints = (_print(self._at(folder)), _inside(self._at(folder)))
             done = [self._one(own, now) for own in inside]
-            self._folders[folder] = prints if all(done) else (None, 0)
+            self._folders[folder] = prints if all(done) else (prints[0], None)
 
     def _one(self, own: Own, now: Millis) -> bool:
         """Whether a file was as it must be; if not, it is put right."""

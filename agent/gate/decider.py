@@ -45,6 +45,7 @@ class Decider:
         service: _socket.socket,
         table: Table,
         *,
+        tell: bool = True,
         switch: Callable[[int], None] = fanotify.alarm,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -57,6 +58,7 @@ class Decider:
         self._asked: dict[int, tuple[int, Key, float]] = {}
         """Number of the question → descriptor of the event, key, when to stop waiting; the oldest first."""
         self._waiting: dict[int, int] = {}
+        self._tell = tell
         self._told: list[tuple[int, int]] = []
         self._told_lost = False
         self._until: float | None = None
@@ -145,11 +147,14 @@ class Decider:
             self._started(pid, self._table.defaults[klass])
 
     def _answer(self, fd: int, verdict: int) -> None:
+        self._reply(fd, verdict)
+        os.close(fd)
+
+    def _reply(self, fd: int, verdict: int) -> None:
         try:
             os.write(self._group, fanotify.answer(fd, verdict))
         except FileNotFoundError:
             pass  # the process that asked was killed while it waited
-        os.close(fd)
 
     def _guess(self, fd: int, klass: int) -> None:
         self.guessed += 1
@@ -216,17 +221,16 @@ class Decider:
     def _obey(self, data: bytes) -> None:
         kind = wire.kind(data)
         if kind == wire.ANSWER:
-            number, verdict, settled = wire.read_answer(data)
+            number, verdict, holds = wire.read_answer(data)
             found = self._close_question(number)
             if found is not None:
-                fd, key = found
-                self._answer(fd, verdict)
-                if settled and verdict == fanotify.ALLOW:
-                    self._table.settle(key)
+                self._settle(*found, verdict, holds)
         elif kind == wire.FLUSH:
-            self._table.flush()
+            self.flush()
         elif kind == wire.CLASSES:
-            self._table.classify(wire.read_classes(data))
+            rows, self._tell = wire.read_classes(data)
+            self.flush()
+            self._table.classify(rows)
         elif kind == wire.PING:
             pong = wire.pong(wire.read_ping(data), self.overflows, self.guessed, self.lost)
             try:
@@ -235,6 +239,29 @@ class Decider:
                 self.lost += 1
         elif kind == wire.STOP:
             self._ended = True
+
+    def _settle(self, fd: int, key: Key, verdict: int, holds: int) -> None:
+        self._reply(fd, verdict)
+        if verdict == fanotify.ALLOW:
+            if holds == wire.FOR_GOOD:
+                # What every child may always run, the kernel need not ask about at all, whoever starts it.
+                if self._table.settle_for_good(key):
+                    self.ignore(fd, key)
+            elif holds == wire.SETTLED:
+                self._table.settle(key)
+        os.close(fd)
+
+    def ignore(self, fd: int, key: Key) -> None:
+        """Have the kernel let everybody start the open file ``fd``, if it is still what ``key`` says."""
+        if fanotify.ignore(self._group, fd):
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino, found.st_ctime_ns) != key[:3]:
+                fanotify.heed(self._group, fd)
+
+    def flush(self) -> None:
+        """Everything is a question again."""
+        fanotify.heed_all(self._group)
+        self._table.flush()
 
     def _bereaved(self) -> None:
         """The service died: nobody will answer, so what waits gets the default; the table holds until it is back."""
@@ -248,6 +275,8 @@ class Decider:
 
     def _started(self, pid: int, verdict: int) -> None:
         """Keep for ``tell``; a program and its loader are one start."""
+        if not self._tell:
+            return
         if self._told and self._told[-1] == (pid, verdict):
             return
         if len(self._told) < wire.MOST_TOLD:

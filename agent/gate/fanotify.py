@@ -26,7 +26,8 @@ _CLOEXEC, _NONBLOCK, _CLASS_CONTENT = 0x1, 0x2, 0x4
 _UNLIMITED_QUEUE = 0x10
 # Beyond fs.fanotify.max_queued_events the kernel allows what it cannot queue (fanotify_handle_event), so a flood would
 # open the gate.  Each queued event is a process that waits, so the number of processes limits the queue anyway.
-_MARK_ADD = 0x1
+_MARK_ADD, _MARK_REMOVE, _MARK_FLUSH = 0x1, 0x2, 0x80
+_IGNORED_MASK, _EVICTABLE = 0x20, 0x200
 _VERSION = 3
 
 _EVENT = struct.Struct("=IBBHQii")
@@ -85,6 +86,28 @@ def mark(fd: int, what: int, path: str) -> None:
     """
     if _mark(fd, _MARK_ADD | what, OPEN_EXEC_PERM, -100, os.fsencode(path)) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+
+
+def ignore(fd: int, file: int) -> bool:
+    """From now on the kernel lets everybody start this open file without asking, until it is written to or ``heed_all``.
+
+    The mark does not keep the inode in memory (FAN_MARK_EVICTABLE, Linux 5.19; before that the answer is False): what it
+    forgets is asked about again.  That writing ends it is the kernel's doing (FAN_MARK_IGNORED_MASK without _SURV_MODIFY);
+    writing through a shared mapping does not, so this is only for files that no child can write.
+    """
+    flags = _MARK_ADD | _IGNORED_MASK | _EVICTABLE
+    return bool(_mark(fd, flags, OPEN_EXEC_PERM, -100, b"/proc/self/fd/%d" % file) == 0)
+
+
+def heed(fd: int, file: int) -> None:
+    """Take back ``ignore`` for one file."""
+    _mark(fd, _MARK_REMOVE | _IGNORED_MASK, OPEN_EXEC_PERM, -100, b"/proc/self/fd/%d" % file)
+
+
+def heed_all(fd: int) -> None:
+    """Take back every ``ignore``: the marks of mounts and file systems stay.  ``OSError`` when the kernel refuses."""
+    if _mark(fd, _MARK_FLUSH, 0, -100, None) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 _alarm = _libc.alarm

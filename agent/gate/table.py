@@ -15,6 +15,9 @@ REMEMBERED = 4096
 Key = tuple[int, int, int, int]
 """``(device, inode, ctime in ns, class)``: writing to a file changes its ctime, and only the kernel sets that."""
 
+File = tuple[int, int, int]
+"""A key without its class."""
+
 Row = tuple[int, int, int, int]
 """``(first uid, last uid, class, verdict when nobody can be asked)``."""
 
@@ -22,7 +25,7 @@ Row = tuple[int, int, int, int]
 class Table:
     """Uid ranges and settled files."""
 
-    __slots__ = ("_exact", "_firsts", "_fresh", "_ranges", "_stale", "defaults")
+    __slots__ = ("_exact", "_firsts", "_for_good", "_fresh", "_ranges", "_stale", "defaults")
 
     def __init__(self) -> None:
         self._exact: dict[int, int] = {}
@@ -32,6 +35,8 @@ class Table:
         """Class → verdict when nobody can be asked in time."""
         self._fresh: set[Key] = set()
         self._stale: set[Key] = set()
+        self._for_good: dict[File, set[int]] = {}
+        """Files → classes for which nothing about them is worth knowing."""
 
     def classify(self, rows: Iterable[Row]) -> None:
         """Replace the uid ranges, and forget what was settled under the old ones."""
@@ -63,10 +68,20 @@ class Table:
             self._fresh = set()
         self._fresh.add(key)
 
+    def settle_for_good(self, key: Key) -> bool:
+        """``settle``, and nobody need be told of its starts either; True when this now holds for every class."""
+        self.settle(key)
+        if len(self._for_good) >= REMEMBERED:
+            self._for_good.clear()
+        classes = self._for_good.setdefault(key[:3], set())
+        classes.add(key[3])
+        return len(classes) == len(self.defaults)
+
     def flush(self) -> None:
         """Forget everything that was settled; the next start of each is a question."""
         self._fresh = set()
         self._stale = set()
+        self._for_good = {}
 
     def __len__(self) -> int:
         return len(self._fresh) + len(self._stale)

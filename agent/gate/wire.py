@@ -15,12 +15,15 @@ from agent.gate.table import Row
 CLASSES, ANSWER, FLUSH, PING, STOP = 1, 2, 3, 4, 5
 QUESTION, TOLD, PONG, MARKS, FAILED = 17, 18, 19, 20, 21
 
+ASK_AGAIN, SETTLED, FOR_GOOD = 0, 1, 2
+"""How long an answer holds: for this start; until ``FLUSH``; until then for starts that nobody need be told of, too."""
+
 LARGEST = 65_536
 """Bytes of the largest datagram."""
 MOST_ROWS = 5_000
 MOST_TOLD = 256
 
-_CLASSES = struct.Struct("<BxH")
+_CLASSES = struct.Struct("<BBH")
 _ROW = struct.Struct("<IIHBx")
 _ANSWER = struct.Struct("<BBBxI")
 _PING = struct.Struct("<BxxxI")
@@ -47,34 +50,36 @@ def kind(data: bytes) -> int:
 # ---- from the service ------------------------------------------------------------------------------------------------
 
 
-def classes(rows: Iterable[Row]) -> bytes:
-    """Whose uids count, and what to answer for them when nobody can be asked.  ``Malformed`` for too many rows."""
+def classes(rows: Iterable[Row], *, tell: bool = True) -> bytes:
+    """Whose uids count, what to answer for them when nobody can be asked, and whether the service wants to be told of
+    starts.  ``Malformed`` for too many rows."""
     listed = list(rows)
     if len(listed) > MOST_ROWS:
         raise Malformed(f"{len(listed)} uid ranges")
-    return _CLASSES.pack(CLASSES, len(listed)) + b"".join(_ROW.pack(*row) for row in listed)
+    return _CLASSES.pack(CLASSES, tell, len(listed)) + b"".join(_ROW.pack(*row) for row in listed)
 
 
-def read_classes(data: bytes) -> list[Row]:
-    _, count = _unpack(_CLASSES, data, CLASSES)
+def read_classes(data: bytes) -> tuple[list[Row], bool]:
+    """``(rows, tell)``."""
+    _, tell, count = _unpack(_CLASSES, data, CLASSES)
     if len(data) != _CLASSES.size + count * _ROW.size:
         raise Malformed("a table of another length than it says")
     rows = list(_ROW.iter_unpack(data[_CLASSES.size :]))
     if any(first > last or verdict not in (1, 2) for first, last, _, verdict in rows):
         raise Malformed("a row that makes no sense")
-    return rows
+    return rows, bool(tell)
 
 
-def answer(number: int, verdict: int, *, settled: bool) -> bytes:
-    return _ANSWER.pack(ANSWER, verdict, settled, number)
+def answer(number: int, verdict: int, holds: int) -> bytes:
+    return _ANSWER.pack(ANSWER, verdict, holds, number)
 
 
-def read_answer(data: bytes) -> tuple[int, int, bool]:
-    """``(number of the question, verdict, settled)``."""
-    _, verdict, settled, number = _whole(_ANSWER, data, ANSWER)
-    if verdict not in (1, 2):
-        raise Malformed(f"the verdict {verdict}")
-    return number, verdict, bool(settled)
+def read_answer(data: bytes) -> tuple[int, int, int]:
+    """``(number of the question, verdict, how long it holds)``."""
+    _, verdict, holds, number = _whole(_ANSWER, data, ANSWER)
+    if verdict not in (1, 2) or holds > FOR_GOOD:
+        raise Malformed(f"the verdict {verdict}, for {holds}")
+    return number, verdict, holds
 
 
 FLUSH_NOW = bytes([FLUSH])

@@ -52,7 +52,7 @@ def test_any_mount_table_is_read(data: bytes) -> None:
 @given(st.lists(st.tuples(UIDS, UIDS, st.integers(0, 9), st.sampled_from([ALLOW, DENY])), max_size=30))
 def test_classes_come_back(rows: list[tuple[int, int, int, int]]) -> None:
     ordered = [(min(a, b), max(a, b), number, verdict) for a, b, number, verdict in rows]
-    assert wire.read_classes(wire.classes(ordered)) == ordered
+    assert wire.read_classes(wire.classes(ordered, tell=False)) == (ordered, False)
 
 
 @given(st.lists(st.tuples(UIDS, st.integers(0, 1000)), max_size=12), UIDS)
@@ -81,7 +81,7 @@ def test_the_table_is_bounded(inodes: list[int], step: int) -> None:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("start"), st.integers(0, 2)),
-        st.tuples(st.just("answer"), st.sampled_from([ALLOW, DENY]), st.booleans()),
+        st.tuples(st.just("answer"), st.sampled_from([ALLOW, DENY]), st.integers(0, 2)),
         st.tuples(st.just("flush")),
         st.tuples(st.just("change"), st.integers(0, 2)),
         st.tuples(st.just("wait"), st.floats(0, 3)),
@@ -118,8 +118,8 @@ def test_nothing_is_allowed_that_was_not_settled_since(steps: list[tuple[object,
                         asked.append((wire.read_question(questions[0])[0], fd, (n, content[n])))
                 elif step[0] == "answer" and asked:
                     number, fd, what = asked.pop(0)
-                    verdict, keep = int(str(step[1])), bool(step[2])
-                    kernel.says(wire.answer(number, verdict, settled=keep))
+                    verdict, keep = int(str(step[1])), int(str(step[2]))
+                    kernel.says(wire.answer(number, verdict, keep))
                     answers = kernel.answers()
                     if answers:
                         assert answers == [(fd, verdict)]
@@ -139,5 +139,7 @@ def test_nothing_is_allowed_that_was_not_settled_since(steps: list[tuple[object,
                     given_up = dict(kernel.answers())
                     assert set(given_up.values()) <= {DENY}
                     asked = [one for one in asked if one[1] not in given_up]
+                # (the contents of these small files are told apart by inode and change time, as the gate does)
+                assert len(kernel.gate.ignored) <= len(settled)
         finally:
             kernel.close()

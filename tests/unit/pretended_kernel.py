@@ -10,13 +10,26 @@ from pathlib import Path
 
 from agent.gate import fanotify, wire
 from agent.gate.decider import Decider
-from agent.gate.table import Table
+from agent.gate.table import Key, Table
 
 EVENT = struct.Struct("=IBBHQii")
 
 
 def event(fd: int, pid: int, mask: int = fanotify.OPEN_EXEC_PERM, *, version: int = 3, length: int = 24) -> bytes:
     return EVENT.pack(length, version, 0, 24, mask, fd, pid)
+
+
+class Gate(Decider):
+    """The decider, with a note of what it would have the kernel ignore."""
+
+    ignored: set[Key]
+
+    def ignore(self, fd: int, key: Key) -> None:
+        self.ignored.add(key)
+
+    def flush(self) -> None:
+        self.ignored.clear()
+        self._table.flush()
 
 
 class Kernel:
@@ -33,7 +46,8 @@ class Kernel:
         self.table = Table()
         own = os.geteuid() if uid is None else uid
         self.table.classify([(own, own, 3, default)])
-        self.gate = Decider(ours.fileno(), theirs, self.table, switch=lambda _: None, clock=lambda: self.now)
+        self.gate = Gate(ours.fileno(), theirs, self.table, switch=lambda _: None, clock=lambda: self.now)
+        self.gate.ignored = set()
 
     def starts(self, pid: int | None = None) -> int:
         """An ``exec`` of ``file``; the descriptor of the event."""

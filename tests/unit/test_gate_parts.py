@@ -196,7 +196,7 @@ def test_a_settled_answer_is_asked_for_once(kernel: Kernel) -> None:
     (asked,) = kernel.hears()
     number, pid, uid, klass = wire.read_question(asked)
     assert (pid, uid, klass) == (os.getpid(), os.geteuid(), 3)
-    assert kernel.says(wire.answer(number, ALLOW, settled=True))
+    assert kernel.says(wire.answer(number, ALLOW, wire.SETTLED))
     assert kernel.answers() == [(fd, ALLOW)]
     with pytest.raises(OSError):
         os.fstat(fd)  # nothing stays open
@@ -211,18 +211,38 @@ def test_a_settled_answer_is_asked_for_once(kernel: Kernel) -> None:
     assert wire.kind(kernel.hears()[0]) == wire.QUESTION
 
 
-@pytest.mark.parametrize(("verdict", "settled"), [(DENY, False), (DENY, True), (ALLOW, False)])
-def test_only_a_settled_permission_is_remembered(kernel: Kernel, verdict: int, settled: bool) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "holds"), [(DENY, wire.ASK_AGAIN), (DENY, wire.SETTLED), (DENY, wire.FOR_GOOD), (ALLOW, wire.ASK_AGAIN)]
+)
+def test_only_a_settled_permission_is_remembered(kernel: Kernel, verdict: int, holds: int) -> None:
     for _ in range(3):
         kernel.starts()
         (asked,) = kernel.hears()
-        kernel.says(wire.answer(wire.read_question(asked)[0], verdict, settled=settled))
+        kernel.says(wire.answer(wire.read_question(asked)[0], verdict, holds))
         assert [found for _, found in kernel.answers()] == [verdict]
+    assert not kernel.gate.ignored
+
+
+def test_the_kernel_may_ignore_what_holds_for_good_for_every_child(kernel: Kernel) -> None:
+    own = os.geteuid()
+    kernel.says(wire.classes([(own, own, 0, DENY), (own + 1, own + 1, 1, DENY)]))
+    kernel.starts()
+    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, wire.FOR_GOOD))
+    assert not kernel.gate.ignored, "the other child may not be allowed it"
+    kernel.says(wire.classes([(own, own, 0, DENY)], tell=False))
+    kernel.starts()
+    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, wire.FOR_GOOD))
+    assert len(kernel.gate.ignored) == 1
+    kernel.starts()
+    kernel.gate.tell()
+    assert kernel.hears() == [], "nobody wants to be told"
+    kernel.says(wire.FLUSH_NOW)
+    assert not kernel.gate.ignored
 
 
 def test_a_changed_file_is_asked_about_again(kernel: Kernel) -> None:
     kernel.starts()
-    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, settled=True))
+    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, wire.SETTLED))
     kernel.answers()
     kernel.file.chmod(0o711)  # changes its ctime, as writing does
     os.utime(kernel.file)
@@ -241,9 +261,9 @@ def test_nobody_waits_for_ever(kernel: Kernel) -> None:
     kernel.gate.give_up_waiting()
     assert kernel.answers() == [(first, DENY)]
     numbers = [wire.read_question(data)[0] for data in kernel.hears()]
-    kernel.says(wire.answer(numbers[0], ALLOW, settled=True))  # too late
+    kernel.says(wire.answer(numbers[0], ALLOW, wire.SETTLED))  # too late
     assert kernel.answers() == []
-    kernel.says(wire.answer(numbers[1], ALLOW, settled=False))
+    kernel.says(wire.answer(numbers[1], ALLOW, wire.ASK_AGAIN))
     assert kernel.answers() == [(second, ALLOW)]
     assert kernel.gate.guessed == 1
 
@@ -255,7 +275,7 @@ def test_a_flood_gets_the_default(kernel: Kernel) -> None:
     fd = kernel.starts()
     assert kernel.answers() == [(fd, DENY)]
     numbers = [wire.read_question(data)[0] for data in kernel.hears()]
-    kernel.says(wire.answer(numbers[0], DENY, settled=False))
+    kernel.says(wire.answer(numbers[0], DENY, wire.ASK_AGAIN))
     kernel.answers()
     kernel.starts()
     assert kernel.answers() == [], "there is room again"
@@ -266,7 +286,7 @@ def test_a_flood_gets_the_default(kernel: Kernel) -> None:
 
 def test_without_its_service_the_table_holds_for_a_while(kernel: Kernel, tmp_path: Path) -> None:
     kernel.starts()
-    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, settled=True))
+    kernel.says(wire.answer(wire.read_question(kernel.hears()[0])[0], ALLOW, wire.SETTLED))
     kernel.answers()
     known = kernel.file
     kernel.file = tmp_path / "other"
@@ -318,7 +338,8 @@ def test_a_message_that_makes_no_sense_changes_nothing(kernel: Kernel) -> None:
     for junk in (
         b"\xff",
         bytes([wire.ANSWER]) + b"\x01",
-        wire.answer(1, 7, settled=True),
+        wire.answer(1, 7, wire.SETTLED),
+        wire.answer(1, ALLOW, 3),
         bytes([wire.CLASSES]) + b"xyz",
     ):
         assert kernel.says(junk)

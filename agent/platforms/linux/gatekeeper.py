@@ -71,7 +71,7 @@ class Gatekeeper:
         self._lost = lost
         self._changed = changed
         self._words = [name, *only]
-        self._rows: list[Row] = []
+        self._classes = wire.classes(())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -107,10 +107,10 @@ class Gatekeeper:
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
-    def open(self, rows: Sequence[Row]) -> None:
-        """Begin to keep a gate, with these uid ranges; returns at once."""
+    def open(self, rows: Sequence[Row], *, tell: bool) -> None:
+        """Begin to keep a gate, with these uid ranges; returns at once.  ``tell``: of starts that it answers by itself."""
         self._loop = asyncio.get_running_loop()
-        self._rows = list(rows)
+        self._classes = wire.classes(rows, tell=tell)
         self._begin()
 
     async def close(self) -> None:
@@ -128,19 +128,19 @@ class Gatekeeper:
         self._hang_up()
         self.why = "The exec gate is closed."
 
-    def classify(self, rows: Sequence[Row]) -> None:
-        """Other uid ranges or defaults; also forgets what was settled, as ``flush``."""
-        self._rows = list(rows)
-        self._send(wire.classes(rows))
+    def classify(self, rows: Sequence[Row], *, tell: bool) -> None:
+        """As ``open``, for a gate that runs; also forgets what was settled, as ``flush``."""
+        self._classes = wire.classes(rows, tell=tell)
+        self._send(self._classes)
 
     def flush(self) -> None:
         """What was settled must be asked about again."""
         self._send(wire.FLUSH_NOW)
 
-    def answer(self, question: Question, verdict: int, *, settled: bool) -> None:
+    def answer(self, question: Question, verdict: int, holds: int) -> None:
         """Answer a question of the gate that is there now; an answer to an earlier one comes too late."""
         if question.gate == self._gate:
-            self._send(wire.answer(question.number, verdict, settled=settled))
+            self._send(wire.answer(question.number, verdict, holds))
 
     # ---- one gate ------------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Gatekeeper:
         self._pidfd = os.pidfd_open(self._process.pid)
         loop.add_reader(self._pidfd, self._ended)
         loop.add_reader(ours, self._hear)
-        self._send(wire.classes(self._rows))
+        self._send(self._classes)
         self._timer = loop.call_later(BEAT, self._beat)
 
     def _ended(self) -> None:

@@ -66,6 +66,7 @@ class Gating:
         self._otherwise: Callable[[str], Start] = let_in
         self._owners = Owners()
         self._rows: list[Row] = []
+        self._told = False
         self._open = False
         self._started = False
         self._soon: list[set[int]] = [set() for _ in LOOKS]
@@ -122,6 +123,7 @@ class Gating:
         if self._keeper is not None:
             self._questions = Questions(self._identifier, decide, self._reply, self._hash_of)
             self._questions.owners = self._owners
+            self._questions.told = self._told
         self._begin()
 
     def watch(self, owners: Owners) -> None:
@@ -131,6 +133,16 @@ class Gating:
             self._questions.owners = owners
         self.unsettle()
 
+    def told(self, by_kernel: bool) -> None:
+        """Whether the kernel tells of starts by itself now: the gate then need not."""
+        if by_kernel == self._told:
+            return
+        self._told = by_kernel
+        if self._questions is not None:
+            self._questions.told = by_kernel
+        if self._keeper is not None and self._started:
+            self._keeper.classify(self._rows, tell=not by_kernel)
+
     def unsettle(self) -> None:
         """Answers may have changed."""
         if self._keeper is None or not self._started:
@@ -138,7 +150,7 @@ class Gating:
         found = rows(self._owners, self._otherwise)
         if found != self._rows:
             self._rows = found
-            self._keeper.classify(found)
+            self._keeper.classify(found, tell=not self._told)
         else:
             self._keeper.flush()
 
@@ -155,7 +167,7 @@ class Gating:
         if self._keeper is not None and self._open and self._questions is not None and not self._started:
             self._started = True
             self._rows = rows(self._owners, self._otherwise)
-            self._keeper.open(self._rows)
+            self._keeper.open(self._rows, tell=not self._told)
 
     # ---- starts --------------------------------------------------------------------------------------------------
 
@@ -163,10 +175,10 @@ class Gating:
         assert self._questions is not None, "the gate is started after there is somebody to ask"
         self._questions.asked(question)
 
-    def _reply(self, question: Question, verdict: int, settled: bool) -> None:
+    def _reply(self, question: Question, verdict: int, holds: int) -> None:
         assert self._keeper is not None, "there is a question, so there is a gate"
-        self._keeper.answer(question, verdict, settled=settled)
-        if verdict == ALLOW:
+        self._keeper.answer(question, verdict, holds)
+        if verdict == ALLOW and not self._told:
             self._let_in((question.pid,))
 
     def _let_in(self, pids: Iterable[int]) -> None:

@@ -342,10 +342,9 @@ class LinuxHost:
         self._wake_soon()
 
     def _look_after(self, pids: Iterable[int]) -> None:
-        """Programs that the exec gate has heard of; the kernel's own events come at a better time, where there are any."""
-        if not self._told:
-            for pid in pids:
-                self._started(pid)
+        """Programs that the exec gate has heard of, where the kernel tells of none itself."""
+        for pid in pids:
+            self._started(pid)
 
     def _scan(self) -> None:
         self._table.recheck(self._stopping.touched())
@@ -355,6 +354,7 @@ class LinuxHost:
             self._pulsed = now
             told, before = self._starts.pulse(), self._told
             self._told, silent = told, before and not told
+            self._gating.told(told)
             if silent:
                 log.warning("start events stopped; looking at every process")
         images = self._table.scan(now, told=self._told, everything=silent)

@@ -21,7 +21,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.gate.fanotify import ALLOW, DENY
 from agent.gate.table import Row
-from agent.gate.wire import MOST_ROWS
+from agent.gate.wire import ASK_AGAIN, FOR_GOOD, MOST_ROWS, SETTLED
 from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
 from agent.platforms.linux import interpreters, procfs
@@ -32,8 +32,8 @@ from agent.platforms.linux.identity import Identifier
 log = logging.getLogger(__name__)
 
 Decide = Callable[[Process], Start]
-Reply = Callable[[Question, int, bool], None]
-"""Question, verdict, settled."""
+Reply = Callable[[Question, int, int], None]
+"""Question, verdict, how long it holds (``wire``)."""
 
 
 def rows(owners: Owners, otherwise: Callable[[str], Start]) -> list[Row]:
@@ -64,6 +64,8 @@ class Questions:
         hash_of: Callable[[int], Awaitable[str]],
     ) -> None:
         self.owners = Owners()
+        self.told = False
+        """The kernel tells of every start by itself, so that the gate need not."""
         self._identifier = identifier
         self._decide = decide
         self._reply = reply
@@ -86,7 +88,8 @@ class Questions:
         if program is None:
             self._done(question, DENY)  # no regular file: the kernel would not run it either
         elif program.protected and interpreters.family(program.name):
-            self._done(question, ALLOW, settled=True)
+            # Only whoever hears of its starts can judge what it runs.
+            self._done(question, ALLOW, FOR_GOOD if self.told else SETTLED)
         elif program.protected or program.sha256:
             self._judge(question, person, program)
         else:
@@ -115,11 +118,15 @@ class Questions:
         start = self._decide(process)
         if start is Start.HOLD and not _hold(process, person):
             start = Start.DENY
-        self._done(question, DENY if start is Start.DENY else ALLOW, settled=start is Start.SETTLED)
+        holds = ASK_AGAIN
+        if start is Start.SETTLED:
+            # The child can write other files, even while the kernel does not see it (a shared mapping).
+            holds = FOR_GOOD if program.protected else SETTLED
+        self._done(question, DENY if start is Start.DENY else ALLOW, holds)
 
-    def _done(self, question: Question, verdict: int, *, settled: bool = False) -> None:
+    def _done(self, question: Question, verdict: int, holds: int = ASK_AGAIN) -> None:
         os.close(question.file)
-        self._reply(question, verdict, settled)
+        self._reply(question, verdict, holds)
 
 
 def _hold(process: Process, person: Person) -> bool:

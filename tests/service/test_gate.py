@@ -53,7 +53,7 @@ def test_on_a_file_system_of_its_own(scenario: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("scenario", SLOW)
 def test_on_a_file_system_of_its_own_for_long(scenario: str) -> None:
-    run(scenario, 380)
+    run(scenario, 660)

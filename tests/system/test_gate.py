@@ -21,7 +21,7 @@ def gate(box: Box) -> int:
 
 def in_place(box: Box, *, other_than: int = 0, within: float = 20) -> int:
     """Wait until exactly one gate runs, and the service says that it is there."""
-    there = 'fairtime doctor --json | grep -q \'"capability": "exec-gate", "present": true\''
+    there = """fairtime doctor --json | grep -q '"capability":"exec-gate","present":true'"""
     box.until(f"set -- $({GATE}); test $# = 1 && test $1 != {other_than} && {there}", within=within, every=0.3)
     return gate(box)
 

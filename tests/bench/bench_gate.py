@@ -239,26 +239,29 @@ def measure() -> list[Row]:
         if there is not None and launch(other, "/game", 1, there)[1] != 1:
             peer.why, there = "fapolicyd runs and does not deny", None
         stack.callback(table.close)
-        bare: list[float] = []
-        known: list[float] = []
-        ours: list[float] = []
+        turns: list[tuple[Path, int | None]] = [(none, None), (mine, None), (shared, None)]
+        if there is not None:
+            turns.append((other, there))
+        best: dict[Path, list[float]] = {place: [] for place, _ in turns}
         asked: list[float] = []
-        theirs: list[float] = []
-        for _ in range(ROUNDS):
-            bare += launch(none, "/good")[0]
-            ours += launch(mine, "/good")[0]
-            known += launch(shared, "/good")[0]
-            if there is not None:
-                theirs += launch(other, "/good", RUNS, there)[0]
-            gate.forget()
-            asked += launch(mine, "/good", 1)[0]
+        for number in range(ROUNDS):
+            for step in range(len(turns)):
+                place, namespace = turns[(number + step) % len(turns)]
+                best[place].append(min(launch(place, "/good", RUNS, namespace)[0]))
+            first: dict[Path, list[float]] = {none: [], mine: []}
+            for _ in range(3):
+                gate.forget()
+                for place, starts in first.items():
+                    starts += launch(place, "/good", 1)[0]
+            asked.append(min(first[mine]) - min(first[none]))
         denied = launch(mine, "/game", DENIED)[1]
         ran = DENIED - denied + int((mine / "out" / "proof").exists())
         memory = gate.memory()
-    alone = statistics.median(bare)
-    added, by_table = statistics.median(ours) - alone, statistics.median(known) - alone
-    peer_added = statistics.median(theirs) - alone if theirs else None
-    name = "fapolicyd, two rules, in the same run" if theirs else peer.why
+    # The best of each turn: what else the machine does makes a start slower, never faster.
+    alone = statistics.median(best[none])
+    added, by_table = statistics.median(best[mine]) - alone, statistics.median(best[shared]) - alone
+    peer_added = statistics.median(best[other]) - alone if other in best else None
+    name = peer.why or "fapolicyd, two rules, in the same run"
     found = [
         row("allowed start without a gate", alone, "ms", None),
         row("exec gate: added to an allowed start", added, "ms", 0.2, name, peer_added),
@@ -266,12 +269,12 @@ def measure() -> list[Row]:
             name, None if peer_added is None else (alone + peer_added) / alone),
         # With a second child who never ran it, the kernel still asks, and the gate answers from its table.
         row("exec gate: added, answered from its table", by_table, "ms", 0.2, name, peer_added),
-        row("exec gate: added to a start that is asked about", statistics.median(asked) - alone, "ms", None),
+        row("exec gate: added to a start that is asked about", statistics.median(asked), "ms", None),
         row(f"denied program: instructions run, of {DENIED} starts", ran, "", 0),
         row("exec gate: memory", memory, "MiB", 12.0),
     ]  # fmt: skip
     if peer_added is not None:
-        found.append(row("exec gate: added, relative to fapolicyd", added / peer_added, "", 1.0))
+        found.append(row("exec gate: added beyond what fapolicyd adds", added - peer_added, "ms", 0.0))
     return found
 
 

@@ -100,6 +100,8 @@ def added(usage: Usage, charges: Iterable[Charge]) -> Usage:
     for charge in charges:
         if charge.child == usage.child:
             by_day.setdefault(charge.day, []).append(charge)
+    if not by_day:
+        return usage
     for name, found in by_day.items():
         day = days.get(name, DayUse())
         total, extra, programs, groups = day.total, day.extra, dict(day.programs), dict(day.groups)

@@ -20,7 +20,7 @@ from agent.core.decide import Decision, Situation, decide
 from agent.core.judge import Running, running, verdict_on
 from agent.core.login import COME_IN, Entry, entry
 from agent.core.programs import Matchers, needs_hash
-from agent.core.rules import ChildRules, Rules, duration_words
+from agent.core.rules import ChildRules, Plan, Rules, duration_words
 from agent.core.schedule import policy_day
 from agent.core.timekeeper import Timekeeper, advance, confirmed, start
 from agent.core.usage import Seen, added, fold, new_day, rested
@@ -64,6 +64,8 @@ class Child:
     grants: tuple[Grant, ...] = ()
     """Those of the last decision."""
     disagreed: bool = False
+    absent_on: tuple[Usage, tuple[Grant, ...], Plan, Millis] | None = None
+    """What the last decision was made of, when nobody was there and nothing ran; until it changes the decision stands."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,8 @@ class Engine:
     floor: Millis
     """Trusted time never lies before this: when the policy was signed."""
     keeper: Timekeeper | None = None
+    rest: Millis = 10 * SECOND
+    """How often to decide for a child who is not there: only what faces show of it can change by itself."""
     children: dict[str, Child] = field(default_factory=dict)
     last: Instant | None = None
     _matchers: Matchers = field(default_factory=Matchers)
@@ -132,7 +136,7 @@ class Engine:
         for name in [n for n in self.children if n not in rules.children]:
             del self.children[name]
         for name, child in self.children.items():
-            child.rules, child.moment = rules.children[name], None
+            child.rules, child.moment, child.absent_on = rules.children[name], None, None
         if self.keeper is not None:
             # Programs that start before the next tick are judged by the new policy too.
             for name in rules.children:
@@ -183,7 +187,7 @@ class Engine:
         if passage.rebooted:
             # The machine was off, or the agent not yet up: time since this boot is folded from here on.
             for child in self.children.values():
-                child.seen = None
+                child.seen = child.absent_on = None
                 child.folding = self._away(child, out.wall - wall)
             return
         for name, child in self.children.items():
@@ -238,6 +242,9 @@ class Engine:
             child.usage = new_day(child.usage, at.day.isoformat())
         child.moment = at
         grants = self.grants_of(name)
+        basis = (child.usage, grants, at.plan, now.boot // self.rest)
+        if not sessions and not child.running and child.absent_on == basis:
+            return
         decision = decide(
             Situation(
                 rules=child.rules,
@@ -255,6 +262,7 @@ class Engine:
         )
         child.grants = grants
         child.decision, child.seen, child.ladder = decision, decision.seen, decision.ladder
+        child.absent_on = None if sessions or child.running or decision.effects else basis
         out.effects += decision.effects
         if decision.disagreement and not child.disagreed:
             text = "The session says it is locked or idle while sound plays or programs work."

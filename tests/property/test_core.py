@@ -460,3 +460,43 @@ def test_what_is_remembered_between_ticks_changes_no_decision(story: list[tuple[
         again = other.engine.step(now, replace(snapshot, processes=(*snapshot.processes,)))
         assert (step.effects, step.charges, step.events) == (again.effects, again.charges, again.events)
         assert world.engine.children["mia"].decision == other.engine.children["mia"].decision
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("in", "out", "start", "quit", "grant", "wait", "night")), st.integers(0, 2)),
+        max_size=40,
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_deciding_less_often_for_a_child_who_is_not_there_changes_nothing(story: list[tuple[str, int]]) -> None:
+    compiled = rules()
+    world, other = World(compiled), World(compiled)
+    other.engine.rest = 1
+    for number, (deed, which) in enumerate(story):
+        sessions, pids = list(world.host.sessions), list(world.host.running)
+        if deed == "in":
+            world.host.login("mia")
+        elif deed == "out" and sessions:
+            world.host.logout(sessions[0])
+        elif deed == "start":
+            world.host.start("mia", APPS[which])
+        elif deed == "quit" and pids:
+            world.host.quit(pids[0])
+        elif deed == "grant":
+            kind = ("lock", "pause", "time")[which]
+            grant = Grant(id=str(number), child="mia", kind=kind, seconds=60, day=MONDAY.isoformat(), given=0, by="ana")  # type: ignore[arg-type]  # one of three literals
+            world.grants = other.grants = (*world.grants, grant)
+        world.host.advance({"wait": 7 * SECOND, "night": 11 * HOUR}.get(deed, SECOND))
+        now, snapshot = world.host.clock.now(), asyncio.run(world.host.observe())
+        step, again = world.engine.step(now, snapshot), other.engine.step(now, snapshot)
+        assert (step.effects, step.charges, step.events, step.new_day) == (
+            again.effects,
+            again.charges,
+            again.events,
+            again.new_day,
+        )
+        one, two = world.engine.children["mia"], other.engine.children["mia"]
+        assert (one.ladder, one.folding, one.moment) == (two.ladder, two.folding, two.moment)
+        if snapshot.sessions or snapshot.processes:
+            assert one.decision == two.decision

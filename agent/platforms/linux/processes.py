@@ -70,6 +70,7 @@ class ProcessTable:
         self._turn: list[int] = []
         self._last: int | None = None
         self._list: tuple[Process, ...] | None = None
+        self._on_terminal: frozenset[str] = frozenset()
 
     def watch(self, owners: Owners) -> None:
         """Whose processes count from now on; the next scan looks at everything anew."""
@@ -92,11 +93,12 @@ class ProcessTable:
     def processes(self) -> tuple[Process, ...]:
         if self._list is None:
             self._list = tuple(known.process for known in self._mine.values())
+            self._on_terminal = frozenset(known.process.account for known in self._mine.values() if known.terminal)
         return self._list
 
     def on_terminal(self, account: str) -> bool:
         """Whether a process of the account has a controlling terminal."""
-        return any(known.terminal and known.process.account == account for known in self._mine.values())
+        return bool(self.processes) and account in self._on_terminal
 
     def scan(self, now: int, *, told: bool = False, everything: bool = False) -> list[Process]:
         """Look at the machine at ``now`` (any steady milliseconds); the images that were not known before.

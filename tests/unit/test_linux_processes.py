@@ -50,6 +50,18 @@ def key(pid: int) -> tuple[int, int]:
     return pid, stat.started
 
 
+def become_sleep(shell: subprocess.Popen[bytes]) -> None:
+    """Let a shell that waits for a line go on to its ``exec sleep``, and wait until that is done."""
+    assert shell.stdin is not None
+    shell.stdin.close()
+    for _ in range(1000):
+        stat = procfs.stat(shell.pid)
+        if stat is not None and stat.settled and (procfs.exe(shell.pid) or "").endswith("sleep"):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the shell did not become sleep")
+
+
 @pytest.fixture
 def shells() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     """Starts ``sh -c script`` and waits until it printed a line."""
@@ -57,7 +69,7 @@ def shells() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
 
     def start(script: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True
+            ["/bin/sh", "-c", script], stdout=subprocess.PIPE, stdin=subprocess.PIPE, start_new_session=True
         )
         started.append(process)
         assert process.stdout is not None
@@ -72,6 +84,8 @@ def shells() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
             pass
         assert process.stdout is not None
         process.stdout.close()  # not read to its end: what detached may hold the other end
+        assert process.stdin is not None
+        process.stdin.close()
         process.wait()
 
 
@@ -108,12 +122,10 @@ class TestScan:
     def test_an_exec_under_the_same_pid_is_seen_in_rotation(
         self, table: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
-        pid = shells("echo; read x < /dev/null; sleep 0.3; exec sleep 60").pid
+        shell = shells("echo; read x; exec sleep 60")
+        pid = shell.pid
         table.scan(1000)
-        for _ in range(300):
-            if (procfs.exe(pid) or "").endswith("sleep"):
-                break
-            time.sleep(0.01)
+        become_sleep(shell)
         seen: list[Process] = []
         for now in range(2000, 2000 + 2 * ROTATION, 1000):
             seen += [p for p in table.scan(now) if p.pid == pid]
@@ -256,12 +268,10 @@ class TestToldScan:
     def test_a_late_exec_that_was_not_told_is_found_by_the_net(
         self, table: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
-        pid = shells("echo; read x < /dev/null; sleep 0.3; exec sleep 60").pid
+        shell = shells("echo; read x; exec sleep 60")
+        pid = shell.pid
         table.scan(1000, told=True)
-        for _ in range(300):
-            if (procfs.exe(pid) or "").endswith("sleep"):
-                break
-            time.sleep(0.01)
+        become_sleep(shell)
         seen: list[Process] = []
         for now in range(2000, 2000 + 2 * processes.NET, 1000):
             seen += [p for p in table.scan(now, told=True) if p.pid == pid]
@@ -270,12 +280,10 @@ class TestToldScan:
     def test_after_lost_events_a_late_exec_is_found_at_once(
         self, table: ProcessTable, shells: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
-        pid = shells("echo; read x < /dev/null; sleep 0.3; exec sleep 60").pid
+        shell = shells("echo; read x; exec sleep 60")
+        pid = shell.pid
         table.scan(1000, told=True)
-        for _ in range(300):
-            if (procfs.exe(pid) or "").endswith("sleep"):
-                break
-            time.sleep(0.01)
+        become_sleep(shell)
         assert pid in {p.pid for p in table.scan(1001, everything=True)}
 
     def test_more_processes_than_can_be_held_are_looked_for_the_old_way(
@@ -284,11 +292,10 @@ class TestToldScan:
         shells: Callable[[str], subprocess.Popen[bytes]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        before = len(os.listdir("/proc/self/fd"))
         monkeypatch.setattr(processes, "MOST_HELD", len(table._ends) + 3)
         many = [shells("echo; read x < /dev/zero") for _ in range(6)]
         table.scan(1000, told=True)
-        assert len(os.listdir("/proc/self/fd")) - before <= 3 + len(many)  # and the pipes of the shells
+        assert len(table._ends) <= processes.MOST_HELD < len(table.processes)
         assert {process.pid for process in many} <= self.pids(table)
         many[-1].kill()
         many[-1].wait()

@@ -252,6 +252,12 @@ note prefix - "$prefix"
 
 ours=$(field "$lib/bin/fairtime" 6)
 ours=${ours:-$(field "$lib/fairtime" 6)}
+if [ -n "$program" ] && [ -d "$root$lib" ] && [ "$ours" != new ]; then
+    mv -f -- "$own/manifest.aside" "$manifest"
+    [ -s "$manifest" ] || rm -f -- "$manifest"
+    rm -f -- "$own/manifest.new"
+    fail "In $root$lib lies a program that this script did not put there" "Move it away first, or leave --program out."
+fi
 folder "$prefix/lib"
 if [ -n "$program" ]; then
     rm -rf -- "$root$lib.fairtime-new" "$root$lib.fairtime-old"

@@ -145,6 +145,18 @@ def test_a_program_that_was_there_stays(pc: Path, program: Path) -> None:
     assert tree(pc) == before
 
 
+def test_a_foreign_program_is_not_replaced(pc: Path, program: Path) -> None:
+    shutil.copytree(program, pc / "usr/lib/fairtime", symlinks=True)
+    (pc / "usr/lib/fairtime/mine").touch()
+    assert "did not put there" in script(pc, "--program", str(program), code=1).stderr
+    assert (pc / "usr/lib/fairtime/mine").exists()
+    assert not (pc / STATE / "own/manifest").exists()
+    script(pc)
+    lines = manifest(pc)
+    script(pc, "--program", str(program), code=1)
+    assert manifest(pc) == lines
+
+
 def test_an_interrupted_run_does_not_lose_what_was_there(pc: Path, program: Path, tmp_path: Path) -> None:
     (pc / STATE).mkdir(mode=0o700)
     before = tree(pc)

@@ -3,7 +3,7 @@
 Only root can change them, so what this catches is a package manager, a tool that tidies up, a careless administrator, or a
 child who has become root for a moment.  It is no fence against a root that means it, and says so (docs/limits.md).
 
-``look`` is cheap and runs with the service's own wake-ups: a few dozen lstat(2), no inotify, whose watches a child could
+``look`` is cheap and runs with the service's own wake-ups: some hundred lstat(2), no inotify, whose watches a child could
 use up.  The few files that are not the program's (units, rules, profiles) are looked at each time; the program's folders
 each time for what was removed or replaced, and its files in turn, all of them within a minute.  What looks different is
 read and mended by ``mend``, which takes milliseconds and runs in a thread.
@@ -30,7 +30,10 @@ from agent.model.snapshot import Mended
 from agent.platforms.linux import sharedlines
 from agent.platforms.linux.ownlist import LIST, OWN, SPARE, Own, OwnList, UnreadableList, load
 
-LOOK_EVERY: Millis = 2 * SECOND
+LOOK_EVERY: Millis = 3 * SECOND
+OURS = "/agent/"
+SHARE = 64
+"""Of the program's other folders, so many are looked at each time for what is gone; a bundle has about a hundred."""
 VERIFY_EVERY: Millis = MINUTE
 """Every own file is looked at within this, and the few are read."""
 PATIENCE: Millis = 2 * MINUTE
@@ -99,6 +102,7 @@ class Guard:
     def __init__(self, own: Path = OWN, root: Path = Path("/"), owner: tuple[int, int] = (0, 0)) -> None:
         self._own = own
         self._root = root
+        self._base = str(root).rstrip("/")
         self._owner = owner
         self._list: OwnList | None = None
         self._list_print: Print | None = None
@@ -106,6 +110,8 @@ class Guard:
         self._why = ""
         self._few: dict[str, Print | None] = {}
         self._folders: dict[str, tuple[Print | None, int | None]] = {}
+        self._nearest: list[str] = []
+        self._around: list[str] = []
         self._turn: list[str] = []
         self._suspects: dict[str, None] = {}
         self._looked: Millis | None = None
@@ -128,7 +134,7 @@ class Guard:
     # ---- looking -------------------------------------------------------------------------------------------------
 
     def look(self, now: Millis) -> bool:
-        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Microseconds, at most once in two seconds."""
+        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Microseconds, at most once in three seconds."""
         if self._looked is not None and now - self._looked < LOOK_EVERY:
             return False
         passed = VERIFY_EVERY if self._looked is None else now - self._looked
@@ -139,14 +145,14 @@ class Guard:
             self._read = now
             self._suspects.update(dict.fromkeys(self._few))
         for path, known in self._few.items():
-            if _print(self._at(path)) != known:
+            if _print(self._base + path) != known:
                 self._suspects[path] = None
-        for folder, (known, _) in self._folders.items():
-            if _print(self._at(folder)) != known:
+        for folder in self._some_folders():
+            if _print(self._base + folder) != self._folders[folder][0]:
                 self._suspects[folder] = None
         for folder in self._next(passed):
             _, inside = self._folders[folder]
-            if inside is None or _inside(self._at(folder)) != inside:
+            if inside is None or _inside(self._base + folder) != inside:
                 self._suspects[folder] = None
         for path, care in self._care.items():
             if care.trouble and care.not_before <= now:
@@ -158,7 +164,7 @@ class Guard:
     def _load(self, now: Millis) -> bool:
         """Whether the list is known; read again when it is another one."""
         place = self._own / LIST
-        found = _print(place)
+        found = _print(str(place))
         if found is None:
             self._list, self._list_print = None, None
             if self._missing_since is None:
@@ -182,21 +188,27 @@ class Guard:
         self._why = ""
         self._few = dict.fromkeys(own.path for own in self._list.few)
         # Not read yet: that happens in turn; but what goes from now on is seen.
-        self._folders = {folder: (_print(self._at(folder)), None) for folder in self._list.folders}
-        self._turn = []
+        self._folders = {folder: (_print(self._base + folder), None) for folder in self._list.folders}
+        self._nearest = [folder for folder in self._list.folders if OURS in f"{folder}/"]
+        self._turn, self._around = [], []
         self._suspects = {}
         self._read = now - VERIFY_EVERY
         return True
+
+    def _some_folders(self) -> list[str]:
+        """Our own code's folders each time, the others' a share at a time: a virtual environment has hundreds."""
+        if not self._around:
+            self._around = [folder for folder in self._folders if OURS not in f"{folder}/"]
+        due, self._around = self._around[:SHARE], self._around[SHARE:]
+        return [*self._nearest, *due]
 
     def _next(self, passed: Millis) -> list[str]:
         """The program's folders whose turn it is, so that all of them have theirs within a minute."""
         if not self._turn:
             self._turn = list(self._folders)
-        share = -(-len(self._folders) * min(passed, VERIFY_EVERY) // VERIFY_EVERY)
-        if self._looked is not None and passed >= VERIFY_EVERY:
-            share = max(
-                1, len(self._folders) // 30
-            )  # the first look, and the one after sleep, take no longer than others
+        if passed >= VERIFY_EVERY:
+            passed = LOOK_EVERY  # the first look, and the one after sleep, take no longer than others
+        share = -(-len(self._folders) * passed // VERIFY_EVERY)
         due, self._turn = self._turn[:share], self._turn[share:]
         return due
 
@@ -211,15 +223,16 @@ class Guard:
         # The print is of before the reading: what changes meanwhile looks different next time.
         for own in listed.few:
             if own.path in wanted:
-                before = _print(self._at(own.path))
-                self._few[own.path] = before if self._one(own, now) else _print(self._at(own.path))
-        for folder in [name for name in wanted if name in self._folders]:
-            try:
-                inside = listed.within(folder)
-            except (OSError, UnreadableList):
-                return  # the list is being exchanged; the next look reads it
-            prints = (_print(self._at(folder)), _inside(self._at(folder)))
-            done = [self._one(own, now) for own in inside]
+                before = _print(self._base + own.path)
+                self._few[own.path] = before if self._one(own, now) else _print(self._base + own.path)
+        folders = [name for name in wanted if name in self._folders]
+        try:
+            within = listed.within(folders)
+        except (OSError, UnreadableList):
+            return  # the list is being exchanged; the next look reads it
+        for folder in folders:
+            prints = (_print(self._base + folder), _inside(self._base + folder))
+            done = [self._one(own, now) for own in within[folder]]
             self._folders[folder] = prints if all(done) else (prints[0], None)
 
     def _one(self, own: Own, now: Millis) -> bool:
@@ -324,16 +337,16 @@ class Guard:
         return self._root / path.lstrip("/")
 
 
-def _print(path: Path) -> Print | None:
+def _print(path: str) -> Print | None:
     """What changes when a file does: stat(2)'s ctime cannot be set back without the clock."""
     try:
-        info = path.lstat()
+        info = os.lstat(path)
     except OSError:
         return None
     return (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode, info.st_uid, info.st_gid)
 
 
-def _inside(folder: Path) -> int:
+def _inside(folder: str) -> int:
     """A print of every file directly in a folder."""
     found = []
     try:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from agent.clock import MINUTE, Millis
-from agent.core.activity import Activity, activity, of_session
+from agent.core.activity import Activity, activity
 from agent.core.constraints import NO_USE, Allowance, Moment, allowance, paused
+from agent.core.ending import clearing, endings, frozen_on
 from agent.core.judge import Judged, Running, judge
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, duration_words
@@ -26,7 +27,6 @@ from agent.model.snapshot import Session
 from agent.model.usage import Folding, Usage
 from agent.model.verdict import (
     Effect,
-    EndSession,
     Ladder,
     NoticeKind,
     Notify,
@@ -55,6 +55,8 @@ class Situation:
     grants: tuple[Grant, ...]
     folding: Folding
     ladder: Ladder
+    leftovers: tuple[str, ...] = ()
+    """The child's accounts that run something though they have no session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,9 @@ def decide(at: Situation) -> Decision:
     ladder = replace(at.ladder, shown=(), grace_from=None)
     if not resting:
         stage, effects, ladder = _ladder(at, left, here)
+    thaws, ladder = _thaw(at, stage, left, ladder)
     told, ladder = _learning_goes_on(at, judged, ladder)
-    effects = [*effects, *told]
+    effects = [*effects, *thaws, *told]
     program_effects, ladder = _programs(at, judged, ladder)
     used_up = judged.used_up
     today = at.usage.days.get(now.today, NO_USE)
@@ -157,15 +160,18 @@ def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Eff
     remaining = left.remaining
     if remaining is None or remaining > 0:
         effects, ladder = _notices(at, left, ladder, here)
-        if ladder.frozen:
-            effects = [*effects, *(Thaw(child=at.rules.name, account=a) for a in at.rules.child.accounts)]
-        return "open", effects, replace(ladder, grace_from=None, was_open=here, last_warned=0, frozen=False)
-    if not here:
-        return "up", [], ladder
-    if at.moment.plan.mode != "block" and not (left.binding and left.binding.kind == "lock"):
-        return _told_only(at, left, ladder)
+        return "open", effects, replace(ladder, grace_from=None, was_open=here, last_warned=0)
+    locked = left.binding is not None and left.binding.kind == "lock"
+    held = at.moment.plan.mode == "block" or locked
     # "Lock now" means now.
-    grace = 0 if left.binding and left.binding.kind == "lock" else at.moment.plan.grace
+    grace = 0 if locked else at.moment.plan.grace
+    rule = left.binding.rule if left.binding else ""
+    saving = ladder.grace_from is not None and at.boot < ladder.grace_from + grace
+    left_over = clearing(at.rules.name, at.moment.plan, at.leftovers, rule) if held and not saving else []
+    if not here:
+        return "up", [*left_over], ladder
+    if not held:
+        return _told_only(at, left, ladder)
     grace_from = ladder.grace_from
     if grace_from is None:
         # A session that starts when nothing is left has nothing to save.
@@ -174,7 +180,6 @@ def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Eff
     first = ladder.grace_from is None
     ladder = replace(ladder, grace_from=grace_from, shown=())
     sentence = left.binding.sentence if left.binding else "Your time is up."
-    rule = left.binding.rule if left.binding else ""
     if grace_left > 0:
         if not first:
             return "grace", [], ladder
@@ -184,15 +189,21 @@ def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Eff
     due: list[Effect] = []
     if first or ladder.was_open:
         due.append(Notify(child=at.rules.name, kind="up", title="Time is up", text=sentence, left=0, rule=rule))
-    for session in at.sessions:
-        _, lie = of_session(session)
-        if session.active and (not session.locked_hint or lie):
-            # A session that claims to be locked while it is used will not be held by another lock.
-            ending = "logout" if lie and at.moment.plan.ending == "lock" else at.moment.plan.ending
-            due.append(
-                EndSession(child=at.rules.name, session=session.id, account=session.account, ending=ending, rule=rule)
-            )
+    due += endings(at.rules.name, at.moment.plan, at.sessions, at.folding, rule)
+    due += left_over
     return "up", due, replace(ladder, was_open=False, frozen=ladder.frozen or at.moment.plan.ending == "freeze")
+
+
+def _thaw(at: Situation, stage: Stage, left: Allowance, ladder: Ladder) -> tuple[list[Effect], Ladder]:
+    """Let go what is frozen as soon as nothing says any more that it must be."""
+    plan = at.moment.plan
+    held = stage in ("up", "grace") and (
+        plan.mode == "block" or (left.binding is not None and left.binding.kind == "lock")
+    )
+    if not (ladder.frozen or any(s.frozen for s in at.sessions)) or frozen_on(plan, held=held):
+        return [], ladder
+    thaws: list[Effect] = [Thaw(child=at.rules.name, account=account) for account in at.rules.child.accounts]
+    return thaws, replace(ladder, frozen=False)
 
 
 def _notices(at: Situation, left: Allowance, ladder: Ladder, here: bool) -> tuple[list[Effect], Ladder]:

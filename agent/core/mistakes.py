@@ -125,9 +125,14 @@ def _size(match: re.Match[str], place: dict[str, Any], of_key: bool) -> tuple[st
     least, number = match[2] == ">=", int(match[3])
     if match[1] == "int":
         return "This number is out of range", f"Write {'at least' if least else 'at most'} {number}.", []
-    if least:
+    what = "letters" if match[1] == "str" else "entries"
+    if least and number == 1:
         return "This is empty", "Write something there, or remove the line.", []
-    return "This is too long", f"At most {number} {'letters' if match[1] == 'str' else 'entries'}.", []
+    return (
+        "This is too short" if least else "This is too long",
+        f"{'At least' if least else 'At most'} {number} {what}.",
+        [],
+    )
 
 
 _REASONS: tuple[tuple[re.Pattern[str], Callable[..., tuple[str, str, Path]]], ...] = (

@@ -24,6 +24,10 @@ class Session(Struct, frozen=True, kw_only=True):
     kind: SessionKind = "unspecified"
     active: bool = True
     """In the foreground of its seat (a remote session is always active)."""
+    frozen: bool = False
+    """Its programs stand still; then it is never ``active``."""
+    within: str = ""
+    """Not a login of its own, but programs of ``account`` in a session of this other account's (``su``)."""
     locked_hint: bool = False
     idle_hint: bool = False
     input_idle: int | None = None
@@ -59,3 +63,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Since the observation before."""
     people: int = 0
     """Another number when accounts, groups or who is logged in may have changed."""
+    leftovers: tuple[str, ...] = ()
+    """Accounts that run something, though they have no session: services that linger, jobs, what a session left behind."""

@@ -106,6 +106,14 @@ class EndSession(Struct, frozen=True, kw_only=True, tag="end"):
     rule: str
 
 
+class Clear(Struct, frozen=True, kw_only=True, tag="clear"):
+    """Stop what an account runs without a session; issued again while there is any."""
+
+    child: str
+    account: str
+    rule: str
+
+
 class StopProgram(Struct, frozen=True, kw_only=True, tag="stop"):
     """Stop a process and its tree: ask to close, then terminate, then kill."""
 
@@ -127,4 +135,4 @@ class Thaw(Struct, frozen=True, kw_only=True, tag="thaw"):
     account: str
 
 
-Effect = Notify | EndSession | StopProgram | Thaw
+Effect = Notify | EndSession | Clear | StopProgram | Thaw

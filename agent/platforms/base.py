@@ -124,7 +124,15 @@ class Host(Protocol):
         Returns when the first step is done; the rest follows on the loop.  Never touches a reused pid."""
 
     async def end_session(self, session: str, ending: Ending) -> None:
-        """Lock, log out or freeze; raises ``HostError`` when the system cannot, so that the caller can fall back."""
+        """Lock, log out or freeze; raises ``HostError`` when the system cannot, so that the caller can fall back.
+
+        *Lock*: a session that says it is locked already is put behind the login screen.  *Log out*: everything the session
+        runs is gone within 5 s, and when it was the account's last one, everything the account runs.  *Freeze*: everything
+        the account runs stands still, and the seat is free for others; ``close`` thaws."""
+
+    async def clear(self, account: str) -> None:
+        """Stop what an account runs outside its sessions (services, jobs, what a session left behind), like ``stop``;
+        success when there is nothing."""
 
     async def thaw(self, account: str) -> None:
         """Undo a freeze; success when nothing was frozen."""

@@ -75,6 +75,9 @@ class ConfinedHost:
         """Left out."""
         log.info("a real %s would follow now; %s", ending, _LEFT_OUT)
 
+    async def clear(self, account: str) -> None:
+        """Left out."""
+
     async def thaw(self, account: str) -> None:
         """Left out."""
 

@@ -21,6 +21,7 @@ from agent.platforms.base import Ability, Account, Capability, Finding, Start, l
 
 TERMINATE_AFTER = 2 * SECOND
 KILL_AFTER = 5 * SECOND
+UNLOCKABLE: tuple[SessionKind, ...] = ("tty", "remote", "unspecified")
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class FakeHost:
     killed: list[Process] = field(default_factory=list)
     held: set[int] = field(default_factory=set)
     """Pids that stand still until they are released."""
+    lingering: set[str] = field(default_factory=set)
+    """Accounts whose programs go on after a logout."""
     settled: set[tuple[str, ProgramId]] = field(default_factory=set)
     """Whose starts need not be asked about again."""
     guarded: frozenset[str] = frozenset()
@@ -86,7 +89,7 @@ class FakeHost:
 
     def logout(self, session: str) -> None:
         gone = self.sessions.pop(session, None)
-        if gone is not None and not any(s.account == gone.account for s in self.sessions.values()):
+        if gone is not None and gone.account not in self.lingering and not self._has_session(gone.account):
             for pid in [p for p, r in self.running.items() if r.process.account == gone.account]:
                 del self.running[pid]
         self._woken()
@@ -139,6 +142,7 @@ class FakeHost:
 
     async def close(self) -> None:
         self._wake = None
+        self.frozen.clear()
         self._decide = None
 
     def watch(self, accounts: Collection[str]) -> None:
@@ -150,12 +154,13 @@ class FakeHost:
             mended=mended,
             people=hash(tuple(self.people.values())),
             sessions=tuple(
-                replace(s, active=False) if s.account in self.frozen else s
+                replace(s, active=False, frozen=True) if s.account in self.frozen else s
                 for s in self.sessions.values()
                 if s.account in self._watched
             ),
             processes=self._processes(),
             degraded=tuple(self.missing.values()),
+            leftovers=tuple(sorted(a for a in self._watched if self._runs(a) and not self._has_session(a))),
         )
 
     def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
@@ -193,13 +198,23 @@ class FakeHost:
             raise HostError(
                 f"This PC cannot {ending}: {self.missing[capability]}", "Choose another ending in the policy."
             )
+        if ending == "lock" and found.kind in UNLOCKABLE:
+            raise HostError(f"A session of kind {found.kind} cannot be locked", "It is logged out instead.")
         self.ended.append((session, ending))
-        if ending == "lock":
+        if ending == "lock" and found.locked_hint:
+            self.change(session, active=False)
+        elif ending == "lock":
             self.change(session, locked_hint=True)
         elif ending == "logout":
             self.logout(session)
+            await self.clear(found.account)
         else:
             self.frozen.add(found.account)
+
+    async def clear(self, account: str) -> None:
+        if not self._has_session(account):
+            for running in [r for r in self.running.values() if r.process.account == account]:
+                await self.stop(running.process.pid, running.process.started, at_once=False)
 
     async def thaw(self, account: str) -> None:
         self.frozen.discard(account)
@@ -262,6 +277,12 @@ class FakeHost:
         if found != self._seen:
             self._seen = found
         return self._seen
+
+    def _has_session(self, account: str) -> bool:
+        return any(s.account == account for s in self.sessions.values())
+
+    def _runs(self, account: str) -> bool:
+        return any(r.process.account == account for r in self.running.values())
 
     def _tree(self, pid: int) -> list[int]:
         tree = [pid]

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from agent.clock import SECOND, Millis
+from agent.clock import MINUTE, SECOND, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.record import EventKind
-from agent.model.verdict import Effect, EndSession, Notify, StopProgram, Thaw
+from agent.model.verdict import Clear, Effect, EndSession, Notify, StopProgram, Thaw
 from agent.platforms.base import Host
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,9 @@ AGAIN_AFTER = 2 * SECOND
 """A session that is still open is ended again this long after the last try: a desktop needs a moment to lock."""
 GIVE_UP_LOCKING = 2
 """So many locks in a row without effect, and the next is a logout."""
+MOST_UNDONE = 5
+"""So many locks within ``WITHIN`` that held and were undone, and the next is a logout: nobody unlocks that often by mistake."""
+WITHIN = MINUTE
 
 Record = Callable[[str, EventKind, str, str, str], None]
 """``(child, kind, subject, rule, text)`` into the ledger's events."""
@@ -31,7 +34,11 @@ Record = Callable[[str, EventKind, str, str, str], None]
 @dataclass(slots=True)
 class _Ending:
     at: Millis
-    tries: int
+    tries: int = 0
+    """In a row, without effect."""
+    held: bool = False
+    """The last one had effect, for a while at least."""
+    undone: list[Millis] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -42,6 +49,7 @@ class Effects:
     push: Callable[[Notify], None]
     record: Record
     _endings: dict[str, _Ending] = field(default_factory=dict)
+    _cleared: dict[str, Millis] = field(default_factory=dict)
     _stopped: dict[tuple[int, int], None] = field(default_factory=dict)
 
     async def apply(self, effects: Iterable[Effect], boot: Millis) -> None:
@@ -56,10 +64,13 @@ class Effects:
                 case EndSession():
                     ending.add(effect.session)
                     await self._end(effect, boot)
+                case Clear():
+                    await self._clear(effect, boot)
                 case Thaw():
                     await self._thaw(effect)
         for session in [s for s in self._endings if s not in ending]:
-            if boot - self._endings[session].at > 5 * AGAIN_AFTER:
+            self._endings[session].held = True
+            if boot - self._endings[session].at > WITHIN:
                 del self._endings[session]
 
     def _notify(self, notice: Notify) -> None:
@@ -83,12 +94,18 @@ class Effects:
 
     async def _end(self, effect: EndSession, boot: Millis) -> None:
         last = self._endings.get(effect.session)
-        if last is not None and boot - last.at < AGAIN_AFTER:
+        if last is None:
+            last = self._endings[effect.session] = _Ending(boot)
+        elif last.held:
+            last.tries, last.held = 0, False
+            last.undone = [*(at for at in last.undone if boot - at < WITHIN), boot]
+        elif boot - last.at < AGAIN_AFTER:
             return
-        tries = 0 if last is None else last.tries
-        wanted: Ending = "logout" if effect.ending == "lock" and tries >= GIVE_UP_LOCKING else effect.ending
-        self._endings[effect.session] = _Ending(boot, tries + 1)
-        for ending in (wanted, "logout"):
+        tries = last.tries
+        give_up = tries >= GIVE_UP_LOCKING or len(last.undone) >= MOST_UNDONE
+        wanted: Ending = "logout" if effect.ending == "lock" and give_up else effect.ending
+        last.at, last.tries = boot, tries + 1
+        for ending in dict.fromkeys((wanted, "logout")):
             try:
                 await self.host.end_session(effect.session, ending)
             except HostError as error:
@@ -98,6 +115,21 @@ class Effects:
             if tries == 0:
                 self.record(effect.child, "ended", "session", effect.rule, f"Session ended ({ending}).")
             return
+
+    async def _clear(self, effect: Clear, boot: Millis) -> None:
+        last = self._cleared.get(effect.account)
+        if last is not None and boot - last < AGAIN_AFTER:
+            return
+        self._cleared[effect.account] = boot
+        try:
+            await self.host.clear(effect.account)
+        except HostError as error:
+            log.warning("cannot stop what %s left running: %s", effect.account, error)
+            self.record(effect.child, "degraded", effect.account, effect.rule, error.title)
+            return
+        self.record(
+            effect.child, "ended", "leftovers", effect.rule, "Programs that ran without a session were stopped."
+        )
 
     async def _thaw(self, effect: Thaw) -> None:
         try:

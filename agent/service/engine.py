@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from agent.clock import SECOND, Instant, Millis, between
 from agent.core.activity import Activity, activity
+from agent.core.authorize import ADMINISTRATOR
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
 from agent.core.judge import Running, running, verdict_on
@@ -164,8 +165,9 @@ class Engine:
         self.last = now
         self._sort(snapshot.processes)
         for name, child in self.children.items():
-            here = tuple(s for s in snapshot.sessions if self.rules.accounts.get(s.account) == name)
-            self._decide(name, child, now, here, out)
+            here = tuple(s for s in snapshot.sessions if self._is_use(name, s))
+            left = tuple(a for a in snapshot.leftovers if self.rules.accounts.get(a) == name)
+            self._decide(name, child, now, here, left, out)
         if clock_event is not None:
             day = next(iter(self.children.values())).moment
             out.events.append(
@@ -213,7 +215,7 @@ class Engine:
 
     def _over_a_gap(self, name: str, child: Child, gap: Millis, snapshot: Snapshot, out: Step) -> Seen | None:
         """After a crash: the gap is charged when the child was at it before and is at it now, else named."""
-        now, _ = activity(s for s in snapshot.sessions if self.rules.accounts.get(s.account) == name)
+        now, _ = activity(s for s in snapshot.sessions if self._is_use(name, s))
         if child.folding.in_use and now in (Activity.USED, Activity.UNCONFIRMED):
             if gap >= NOTABLE_GAP:
                 out.events.append(self._unobserved(name, gap, "and charged, because the session was in use"))
@@ -221,6 +223,11 @@ class Engine:
         if gap >= NOTABLE_GAP:
             out.events.append(self._unobserved(name, gap, "and not charged"))
         return None
+
+    def _is_use(self, name: str, session: Session) -> bool:
+        """Whether a session is use by this child.  A guardian at work in a child's account (``su``) is not."""
+        adult = session.within == ADMINISTRATOR or session.within in self.rules.guardians
+        return self.rules.accounts.get(session.account) == name and not adult
 
     def _unobserved(self, name: str, gap: Millis, what: str) -> LedgerEvent:
         assert self.keeper is not None
@@ -234,6 +241,7 @@ class Engine:
         child: Child,
         now: Instant,
         sessions: tuple[Session, ...],
+        leftovers: tuple[str, ...],
         out: Step,
     ) -> None:
         at = moment(child.rules, out.wall, child.moment)
@@ -258,6 +266,7 @@ class Engine:
                 grants=grants,
                 folding=child.folding,
                 ladder=child.ladder,
+                leftovers=leftovers,
             )
         )
         child.grants = grants

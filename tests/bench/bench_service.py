@@ -159,7 +159,6 @@ def _household(folder: Path, account: str, unknown_programs: Action = "allow") -
         format=1,
         zone="UTC",
         guardians=[Guardian(name="ana", account="root")],
-        others="ignore",  # a bench on somebody's PC must not limit its other accounts
         children=[Child(name="mia", accounts=[account], preset="older", limits=limits)],
     )
     signer = signing.new_signer()

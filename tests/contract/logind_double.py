@@ -1,4 +1,5 @@
-"""A private bus with a small double of systemd-logind on it: enough of org.freedesktop.login1 for one host.
+"""A private bus with a small double of systemd-logind on it: enough of org.freedesktop.login1 for one host, the two calls of
+systemd that a host makes, and a display manager where a test wants one.
 
 It complements the real logind of ``tests/system/test_linux_logind.py``; it never replaces it.  What it answers was copied
 from what ``busctl introspect`` shows of systemd 252.
@@ -17,7 +18,7 @@ import pytest
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from agent.platforms.linux.logind import MANAGER, NAME, PATH, PROPERTIES, SESSION
+from agent.platforms.linux.logind import DISPLAYS, MANAGER, NAME, PATH, PROPERTIES, SESSION, SYSTEMD
 
 needs_bus = pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed")
 
@@ -50,11 +51,19 @@ class LogindDouble:
         self.calls: list[tuple[str, str]] = []
         """``(session id or empty, method)`` of every steering call."""
         self.honours_lock = True
+        self.asked: list[tuple[str, list[Any]]] = []
+        """``(method, arguments)`` of every call to the managers and to seats."""
 
     async def open(self) -> None:
         self._bus = await MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM).connect()
         self._bus.add_message_handler(self._answer)
         await self._bus.request_name(NAME)
+        await self._bus.request_name(SYSTEMD)
+
+    async def manage_displays(self) -> None:
+        """A display manager that can show its login screen."""
+        assert self._bus is not None
+        await self._bus.request_name(DISPLAYS)
 
     def close(self) -> None:
         if self._bus is not None:
@@ -99,8 +108,24 @@ class LogindDouble:
         assert self._bus is not None
         self._bus.send(Message.new_signal(path, interface, member, signature, body))
 
+    def _switched(self, message: Message) -> Message:
+        if message.member == "TerminateUser":
+            return Message.new_method_return(message)
+        if message.member == "StartTransientUnit":
+            return Message.new_method_return(message, "o", [f"{PATH}/job/1"])
+        for id_, session in self.sessions.items():
+            front = message.member == "ActivateSession" and message.body[0] == id_
+            if session["Active"].value != front:
+                self.change(id_, Active=Variant("b", front))
+        return Message.new_method_return(message)
+
     def _answer(self, message: Message) -> Message | bool:
-        if message.message_type is not MessageType.METHOD_CALL or not str(message.path).startswith(PATH):
+        if message.message_type is not MessageType.METHOD_CALL:
+            return False
+        if message.member in ("TerminateUser", "StartTransientUnit", "ActivateSession", "SwitchTo", "SwitchToGreeter"):
+            self.asked.append((message.member, message.body))
+            return self._switched(message)
+        if not str(message.path).startswith(PATH):
             return False
         if message.member == "ListSessions":
             rows = [

@@ -10,7 +10,6 @@ import pytest
 from agent.core.checks import Problem, check, refuse_errors
 from agent.core.family import build_policy, filled, parse
 from agent.core.lines import line_of
-from agent.core.mistakes import explained
 from agent.errors import PolicyError
 from agent.model.policy import Limits
 from tests.core.scene import CATALOGUE, CHILD, HEAD
@@ -569,58 +568,6 @@ def test_a_mistake_elsewhere(text: str, where: str, title: str, advice: str) -> 
     with pytest.raises(PolicyError) as caught:
         parse(text, "f")
     assert (caught.value.where, caught.value.title, caught.value.advice) == (f"f, {where}", title, advice)
-
-
-SCHEMA = "See the examples in policies/examples and the schema in policies/schema."
-
-
-@pytest.mark.parametrize(
-    ("message", "where", "title", "advice"),
-    [
-        ("Something new.", "f", "Something new", SCHEMA),
-        ("Something new - at `$.zone`", "f, line 2, zone", "Something new", SCHEMA),
-        ("Expected `bytes`, got `odd`", "f", "Here stands odd instead of bytes", SCHEMA),
-        ("Expected `null | float`, got `date`", "f", "Here stands a date without quotes instead of a number", SCHEMA),
-        (
-            "Expected `str` matching regex 'x' - at `$.zone`",
-            "f, line 2, zone",
-            "This is not written as it should be",
-            SCHEMA,
-        ),
-        (
-            "Object contains unknown field `x` - at `$.nowhere`",
-            "f, nowhere.x",
-            "There is no setting called “x” here",
-            "Remove it. What may stand here: .",
-        ),
-        (
-            "Invalid enum value 'x' - at `$.nowhere`",
-            "f, nowhere",
-            "“x” is not one of the choices here",
-            "Write one of .",
-        ),
-        ("Expected `str` - at `$.groups[...]`", "f, groups.…", "Expected `str`", SCHEMA),
-    ],
-)
-def test_a_message_that_nobody_foresaw_is_still_told_with_its_place(
-    message: str, where: str, title: str, advice: str
-) -> None:
-    told = explained(message, HEAD + CHILD, {"groups": {"fun": ["chess"]}}, "f")
-    assert (told.where, told.title, told.advice) == (where, title, advice)
-
-
-def test_the_key_is_found_among_several_children() -> None:
-    text = (
-        HEAD
-        + CHILD
-        + 'budget = { all = "1h" }\n'
-        + LEO
-        + "[children.limits]\n"
-        + 'budget = { mon = "1h", all = "x" }\n'
-    )
-    with pytest.raises(PolicyError) as caught:
-        parse(text + LEO.replace("leo", "noa"), "f")
-    assert caught.value.where == "f, line 18, children[2].limits.budget.all"
 
 
 def test_what_is_not_toml() -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from agent.core.authorize import TABLE, Role, Ruling, Who, may, who
+from agent.core.authorize import TABLE, Role, Who, may, who
 from agent.ipc.protocol import Body
 
 # Who calls, and about whom ("own": itself, nobody in particular, or for adults any child; "other": mia about leo).
@@ -67,41 +67,6 @@ def test_each_cell(call: str, proven: bool) -> None:
             ruling = may(caller, call, name, proven=proven)
             assert ruling.allowed is (letter == "y"), (call, role, name, proven)
             assert ruling.allowed or (ruling.why and ruling.advice)
-
-
-@pytest.mark.parametrize(
-    ("role", "call", "about", "why", "advice"),
-    [
-        (
-            "guardian",
-            "give",
-            "mia",
-            "This needs a guardian's PIN",
-            "Enter the PIN, then try again within two minutes.",
-        ),
-        ("child", "status", "leo", "You can see your own page only", "Everybody here has a page of their own."),
-        ("child", "audit", None, "This is for guardians", "Ask a guardian to do it from their own account."),
-        ("guardian", "ask", None, "This is for children", "Use the child's account for it."),
-        ("administrator", "ask", None, "This is for children", "Use the child's account for it."),
-        (
-            "nobody",
-            "status",
-            None,
-            "This account is neither a child's nor a guardian's here",
-            "A guardian can add it to the policy.",
-        ),
-    ],
-)
-def test_a_refusal_says_why_and_what_helps(role: Role, call: str, about: str | None, why: str, advice: str) -> None:
-    assert may(Who("x", role, "mia" if role == "child" else None), call, about, proven=False) == Ruling(
-        False, why, advice
-    )
-
-
-def test_who_keeps_the_account() -> None:
-    assert who("ana", {}, {"ana"}, privileged=False) == Who("ana", "guardian")
-    assert who("root", {}, set(), privileged=True) == Who("root", "administrator")
-    assert who("eve", {}, set(), privileged=False) == Who("eve", "nobody")
 
 
 def test_a_childs_account_is_a_childs_whatever_else_it_is() -> None:

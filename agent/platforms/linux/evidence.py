@@ -21,7 +21,10 @@ from pathlib import Path
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
+from msgspec.structs import replace
+
 from agent.clock import SECOND, Millis
+from agent.model.snapshot import Session
 from agent.platforms.linux import procfs
 
 BUSY_SHARE = 0.25
@@ -30,6 +33,7 @@ BUSY_SPAN: Millis = 10 * SECOND
 RESCAN: Millis = 5 * SECOND
 """Devices that were plugged in are found within this."""
 
+_QUIET: Millis = 60 * SECOND
 _ACCELEROMETER = 1 << 6  # INPUT_PROP_ACCELEROMETER, linux/input-event-codes.h: it moves with the table
 _EVENT = re.compile(r"^event\d+$")
 
@@ -191,3 +195,29 @@ class BusyWatch:
         """Microseconds of processor time of user-UID.slice (cgroup v2 cpu.stat)."""
         words = procfs.read(f"{self._root}/user.slice/user-{uid}.slice/cpu.stat", 4096).split(None, 2)
         return int(words[1]) if len(words) > 1 and words[0] == b"usage_usec" else None  # always its first line
+
+
+class Evidence:
+    """All three, put to sessions."""
+
+    def __init__(self) -> None:
+        self.input = InputWatch()
+        self.sound = SoundWatch()
+        self.busy = BusyWatch()
+
+    def close(self) -> None:
+        self.input.close()
+
+    def of(self, session: Session, uid: int, *, seated: bool, now: Millis) -> Session:
+        """The session with what is seen of its use; ``seated``: it is at a seat, whose input counts."""
+        idle = self.input.idle(now) if seated and session.active else None
+        # Whether sound plays only matters against a hint, or where nobody has touched anything for a while.
+        matters = session.locked_hint or session.idle_hint or (idle is not None and idle >= _QUIET)
+        playing = self.sound.playing(now) if matters else None
+        return replace(
+            session,
+            input_idle=idle,
+            # A sound server of the system plays for whoever is there.
+            playing=None if playing is None else any(owner == uid or owner < 1000 for owner in playing),
+            busy=self.busy.busy(uid, now),
+        )

@@ -24,13 +24,16 @@ class Freezer:
 
     def freeze(self, uid: int) -> None:
         """Hold every process of the account's slice; ``HostError`` where there is none."""
-        path = self._path(uid)
-        if not path.exists():
+        self.check(uid)
+        self._write(self._path(uid), "1")
+
+    def check(self, uid: int) -> None:
+        """``HostError`` when the account cannot be frozen."""
+        if not self._path(uid).exists():
             raise HostError(
                 "This PC cannot freeze a session: it has no cgroup v2 slice for the account",
                 "Choose lock or logout as the ending, or use a distribution with systemd 244 or newer and cgroup v2.",
             )
-        self._write(path, "1")
 
     def thaw(self, uid: int) -> None:
         """Let the account go on; success when nothing was frozen."""

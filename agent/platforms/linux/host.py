@@ -29,7 +29,8 @@ from agent.model.program import Process
 from agent.model.snapshot import Session, Snapshot
 from agent.platforms.base import Ability, Account, Finding, Start, let_in
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
-from agent.platforms.linux.evidence import BusyWatch, InputWatch, SoundWatch
+from agent.platforms.linux.endings import Endings
+from agent.platforms.linux.evidence import Evidence
 from agent.platforms.linux.freezing import Freezer
 from agent.platforms.linux.gating import Gating
 from agent.platforms.linux.guarding import Guard, Tending
@@ -38,7 +39,7 @@ from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.packages import Content, Owned
 from agent.platforms.linux.processes import ROTATION, ProcessTable
-from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, Locks, fallback_id, session_of, watched
+from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
 from agent.platforms.linux.starts import StartEvents
 from agent.platforms.linux.stopping import Stopping
 
@@ -46,7 +47,6 @@ log = logging.getLogger(__name__)
 
 _ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
 _HOUSEKEEPING: Millis = 5 * SECOND
-_QUIET: Millis = 60 * SECOND
 _FIRST_PERSON, _NOBODY = 1000, 65534
 _WAKE_AFTER = 0.05
 """Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
@@ -87,15 +87,13 @@ class LinuxHost:
         """The kernel tells of starts: it did so when it was last asked to prove it, at most ``ROTATION`` ago."""
         self._pulsed: Millis | None = None
         self._logind: Logind | None = None
-        self._locks = Locks()
         self._fallback = Fallback()
         self._stopping = Stopping(self._starts)
         self._freezer = Freezer()
+        self._endings = Endings(self._stopping, self._freezer)
         self._logins = Logins()
         self._tending = Tending(guard)
-        self._input = InputWatch()
-        self._sound = SoundWatch()
-        self._busy = BusyWatch()
+        self._evidence = Evidence()
         self._decide: Callable[[Process], Start] | None = None
         self._gating = Gating(
             gate, self._identifier, hash_of=self._hash_of, look=self._look_after, rescan=self._rescan,
@@ -144,11 +142,12 @@ class LinuxHost:
         self._timers.clear()
         await self._tending.close()
         await self._gating.close()
+        await self._endings.close()
         await self._stopping.close()
         self._starts.close()
         if self._logind is not None:
             await self._logind.close()
-        self._input.close()
+        self._evidence.close()
         self._identifier.hash_later = self._identifier.verify_later = None
         for job in list(self._jobs):
             job.cancel()
@@ -196,7 +195,7 @@ class LinuxHost:
         if not ids <= self._session_ids:
             self._wake_soon()
         self._session_ids = ids
-        blind = self._blind()
+        blind, logind = self._blind(), self._logind
         return Snapshot(
             sessions=sessions,
             processes=self._table.processes,
@@ -204,6 +203,7 @@ class LinuxHost:
             degraded=(*blind, *self._degraded(), *self._tending.troubles()),
             mended=self._tending.take(),
             people=self._people,
+            leftovers=self._endings.leftovers(logind.logins.values()) if logind and logind.present else (),
         )
 
     def identify(self, path: str) -> Process | None:
@@ -235,8 +235,8 @@ class LinuxHost:
             logins=self._logins.why(),
             logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
             freeze=self._freezer.present,
-            input_present=self._input.present,
-            sound_present=self._sound.present,
+            input_present=self._evidence.input.present,
+            sound_present=self._evidence.sound.present,
             guarded=self._tending.present,
         )
 
@@ -266,18 +266,20 @@ class LinuxHost:
         if logind is None or not logind.present:
             await self._end_account(session, ending, logind.why if logind else "")
             return
-        found = next(
-            ((one, name) for one, name in watched(logind.logins.values(), self._owners) if one.id == session), None
-        )
-        if found is None:
+        found = next((one for one, _ in watched(logind.logins.values(), self._owners) if one.id == session), None)
+        if found is not None:
+            await self._endings.end(logind, found, ending, self.clock.now().boot, self._look_at_locks)
+        elif not await self._endings.end_outside(logind, session, ending):
             raise _no_session(session)
-        login, _ = found
-        if ending == "lock":
-            await self._locks.ask(logind, login, self.clock.now().boot, self._look_at_locks)
-        elif ending == "logout":
-            await logind.terminate(login)
+
+    async def clear(self, account: str) -> None:
+        logind, person = self._logind, self._owners.people.get(account)
+        if person is None:
+            return
+        if logind is not None and logind.present:
+            await self._endings.clear(logind, person)
         else:
-            self._freezer.freeze(login.uid)
+            await self._stop_all(account)
 
     async def thaw(self, account: str) -> None:
         person = self._owners.people.get(account) or accounts.person(account)
@@ -300,9 +302,12 @@ class LinuxHost:
                 f"This PC cannot {ending} a session: {why or 'logind is not there'}",
                 "Choose logout as the ending in the policy, or use a system with systemd-logind.",
             )
+        await self._stop_all(name)
+
+    async def _stop_all(self, account: str) -> None:
         self._scan()
         for process in self._table.processes:
-            if process.account == name:
+            if process.account == account:
                 await self.stop(process.pid, process.started, at_once=False)
 
     # ---- processes -----------------------------------------------------------------------------------------------
@@ -463,7 +468,7 @@ class LinuxHost:
         if self._kept is not None and now - self._kept < _HOUSEKEEPING:
             return
         self._kept = now
-        self._sound.look(now)
+        self._evidence.sound.look(now)
         files = tuple(_mtime(path) for path in _ACCOUNT_FILES)
         if files != self._account_files:
             self._account_files = files
@@ -493,6 +498,7 @@ class LinuxHost:
             self._owners = owners
             self._table.watch(owners)
             self._gating.watch(owners)
+            self._endings.watch(owners)
             self._baseline = True
 
     # ---- sessions ------------------------------------------------------------------------------------------------
@@ -500,28 +506,18 @@ class LinuxHost:
     def _sessions(self, now: Millis) -> tuple[Session, ...]:
         logind = self._logind
         if logind is not None and logind.present:
-            self._locks.settle(logind.logins.values())
+            self._endings.look(self._table.processes, logind.logins.values())
+            frozen = self._endings.frozen()
+            self._endings.keep(logind, frozen, now)
             mine = watched(logind.logins.values(), self._owners)
-            return tuple(self._with_evidence(session_of(login, name), login, now) for login, name in mine)
-        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal)
-        return tuple(self._with_evidence(session, None, now) for session in found)
-
-    def _with_evidence(self, session: Session, login: Login | None, now: Millis) -> Session:
-        uid = login.uid if login is not None else self._owners.people[session.account].uid
-        at_seat = login is None or bool(login.seat)
-        idle = self._input.idle(now) if at_seat and session.active else None
-        # Whether sound plays only matters against a hint, or where nobody has touched anything for a while.
-        matters = session.locked_hint or session.idle_hint or (idle is not None and idle >= _QUIET)
-        playing = self._sound.playing(now) if matters else None
-        return replace(
-            session,
-            # A frozen session cannot be used: it is reported as not in the foreground until it is thawed.
-            active=session.active and not self._freezer.frozen(uid),
-            input_idle=idle,
-            # A sound server of the system plays for whoever is there.
-            playing=None if playing is None else any(owner == uid or owner < 1000 for owner in playing),
-            busy=self._busy.busy(uid, now),
-        )
+            seen = [
+                self._evidence.of(session_of(login, name, frozen), login.uid, seated=bool(login.seat), now=now)
+                for login, name in mine
+            ]
+            return (*seen, *self._endings.outside(frozen))
+        people, still = self._owners.people, self._endings.frozen()
+        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal, still)
+        return tuple(self._evidence.of(one, people[one.account].uid, seated=True, now=now) for one in found)
 
     def _look_at_locks(self) -> None:
         if self._loop is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,19 @@ NAME = "org.freedesktop.login1"
 PATH = "/org/freedesktop/login1"
 MANAGER = "org.freedesktop.login1.Manager"
 SESSION = "org.freedesktop.login1.Session"
+SEAT = "org.freedesktop.login1.Seat"
+SYSTEMD = "org.freedesktop.systemd1"
+DISPLAYS = "org.freedesktop.DisplayManager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
 
 REFRESH = 20.0
 """Seconds between two full readings."""
+_CONSOLES = 6
+"""Text consoles on which logind starts a login when somebody goes there (NAutoVTs= of logind.conf(5))."""
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_OPENING = (0.05,) * 40 + (0.5,) * 240
+"""Pauses between looks at a session that is opening: two seconds of often, then as long as a login waits."""
 _REPLY = 5.0
 _FIRST = 3.0
 """Seconds that ``open`` waits for the first reading, so that the first tick already sees sessions."""
@@ -54,16 +62,27 @@ class Login:
     """logind's Type: x11, wayland, mir, tty, unspecified, web."""
     class_: str
     state: str
-    """online, active, closing."""
+    """opening, online, active, closing."""
     active: bool
     remote: bool
     seat: str
+    console: int
+    """The number of its virtual terminal; 0 when it has none."""
     locked_hint: bool
     idle_hint: bool
 
     @property
     def is_person(self) -> bool:
-        """A person's session that is not on its way out; never a greeter, a lock screen or a service manager.
+        """A person's session that has begun and is not on its way out; never a greeter, a lock screen or a service manager.
+
+        One that is still opening is nobody's yet: logind never answers a login whose session is ended before it began, and
+        the login would wait two minutes for it.
+        """
+        return self.lives and self.state != "opening"
+
+    @property
+    def lives(self) -> bool:
+        """The same, with those that are about to begin.
 
         Classes ``user-early``, ``user-light`` and ``user-incomplete`` came with systemd 256 and are people too.
         """
@@ -82,6 +101,8 @@ class Logind:
         self._task: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self.logins: dict[str, Login] = {}
+        self._opening: set[str] = set()
+        self._scopes = 0
         self.present = False
         """Whether ``logins`` can be believed now."""
         self.why = "The system bus has not been reached yet."
@@ -110,6 +131,54 @@ class Logind:
 
     async def terminate(self, session: Login) -> None:
         await self._call(session.path, SESSION, "Terminate")
+
+    async def leave(self, session: Login) -> None:
+        """Put something else in front of a session of a seat: its login screen, else a text console with a login.
+
+        The session cannot come back by itself: that takes a key, a password or root.  Nothing to do for one without a seat.
+        """
+        if not session.seat:
+            return
+        here = [other for other in self.logins.values() if other.seat == session.seat and other.id != session.id]
+        for greeter in (other for other in here if other.class_ == "greeter" and other.state != "closing"):
+            await self._call(PATH, MANAGER, "ActivateSession", "s", [greeter.id])
+            return
+        try:
+            # LightDM and SDDM offer this; without it (GDM) a console does.
+            path = "/" + DISPLAYS.replace(".", "/") + "/" + session.seat.capitalize()
+            await self._call(path, f"{DISPLAYS}.Seat", "SwitchToGreeter", destination=DISPLAYS)
+            return
+        except HostError as error:
+            log.info("no login screen to switch to: %s", error.title)
+        taken = {other.console for other in here} | {session.console}
+        free = next((number for number in range(_CONSOLES, 0, -1) if number not in taken), None)
+        if free is None:
+            raise HostError(f"No console of {session.seat} is free to switch to", "End a session there.")
+        await self._call(f"{PATH}/seat/{session.seat}", SEAT, "SwitchTo", "u", [free])
+
+    async def stop_services(self, uid: int) -> None:
+        """Ask everything of an account to end, its services too; ``HostError`` when logind does not know it.
+
+        Not StopUnit of ``user@UID.service``: logind would take that for still running, and not start it at the next login.
+        """
+        await self._call(PATH, MANAGER, "TerminateUser", "u", [uid])
+
+    async def adopt(self, uid: int, pids: list[int]) -> None:
+        """Move processes into the account's slice, as a scope of their own (systemd.scope(5))."""
+        from dbus_fast import Variant
+
+        self._scopes += 1
+        about = [
+            ["PIDs", Variant("au", pids)],
+            ["Slice", Variant("s", f"user-{uid}.slice")],
+            ["Description", Variant("s", "Programs of a child outside its sessions")],
+        ]
+        name = f"fairtime-{uid}-{os.getpid()}-{self._scopes}.scope"
+        await self._systemd("StartTransientUnit", "ssa(sv)a(sa(sv))", [name, "fail", about, []])
+
+    async def _systemd(self, member: str, signature: str, body: list[Any]) -> None:
+        path, manager = "/" + SYSTEMD.replace(".", "/"), f"{SYSTEMD}.Manager"
+        await self._call(path, manager, member, signature, body, destination=SYSTEMD)
 
     # ---- connection ----------------------------------------------------------------------------------------------
 
@@ -255,6 +324,21 @@ class Logind:
             else:
                 self.logins[path] = login
             self._changed()
+        if login is not None and login.state == "opening" and path not in self._opening:
+            self._opening.add(path)
+            self._later(self._opened(path))
+
+    async def _opened(self, path: str) -> None:
+        """Wait until a session has begun: logind says when it is made, and not when it is there."""
+        try:
+            for pause in _OPENING:
+                await asyncio.sleep(pause)
+                await self._update(path)
+                login = self.logins.get(path)
+                if login is None or login.state != "opening":
+                    return
+        finally:
+            self._opening.discard(path)
 
     async def _update_all(self) -> None:
         for path in list(self.logins):
@@ -284,6 +368,7 @@ def login_of(path: str, found: dict[str, Any]) -> Login:
         active=bool(found.get("Active", False)),
         remote=bool(found.get("Remote", False)),
         seat=str(found.get("Seat", ("",))[0]),
+        console=int(found.get("VTNr", 0)),
         locked_hint=bool(found.get("LockedHint", False)),
         idle_hint=bool(found.get("IdleHint", False)),
     )

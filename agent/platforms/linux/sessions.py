@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -26,18 +26,22 @@ log = logging.getLogger(__name__)
 
 LOCKS_WITHIN: Millis = 3 * SECOND
 """A desktop that has not set its lock hint this long after the request does not lock."""
+GRAPHICAL = frozenset({"x11", "wayland", "mir"})
+"""logind's types whose sessions may have a screen locker; a lock request to another one does nothing."""
 _KINDS: dict[str, SessionKind] = {"x11": "x11", "wayland": "wayland", "mir": "mir", "tty": "tty"}
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
-def session_of(login: Login, account: str) -> Session:
-    """The model's session of a logind one, without evidence."""
+def session_of(login: Login, account: str, frozen: Container[int] = frozenset()) -> Session:
+    """The model's session of a logind one, without evidence.  One whose uid is ``frozen`` is in nobody's use."""
+    still = login.uid in frozen
     return Session(
         id=login.id,
         account=account,
         kind="remote" if login.remote else _KINDS.get(login.kind, "unspecified"),
         # A remote session has no seat to be in front of: whoever is connected uses it.
-        active=login.active or login.remote,
+        active=(login.active or login.remote) and not still,
+        frozen=still,
         locked_hint=login.locked_hint,
         idle_hint=login.idle_hint,
     )
@@ -91,15 +95,20 @@ class Fallback:
         self._shown: frozenset[str] = frozenset()
 
     def sessions(
-        self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool]
+        self, owners: Owners, processes: tuple[Process, ...], tty: Callable[[str], bool], frozen: Container[int]
     ) -> tuple[Session, ...]:
-        """One session for each watched account that is at work.  ``tty``: whether an account has a process on one."""
+        """One session for each watched account that is at work.  ``tty``: whether an account has a process on one;
+        ``frozen``: uids that stand still."""
         if processes is not self._of:
             known, self._of = self._display, processes
             self._display = {p.key: known[p.key] if p.key in known else has_display(p) for p in processes}
             self._shown = frozenset(p.account for p in processes if self._display[p.key])
         accounts = sorted(name for name in owners.people if name in self._shown or tty(name))
-        return tuple(Session(id=fallback_id(name), account=name) for name in accounts)
+        still = {name for name in accounts if owners.people[name].uid in frozen}
+        return tuple(
+            Session(id=fallback_id(name), account=name, active=name not in still, frozen=name in still)
+            for name in accounts
+        )
 
 
 def fallback_id(account: str) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ def rows() -> list[dict[str, Any]]:
     cache.mkdir(parents=True, exist_ok=True)
     ready = {"timekprd": peers_install.timekpr(cache), "little-brother": peers_install.little_brother(cache)}
     asked = json.dumps({name: [str(place.path or ""), place.why] for name, place in ready.items()})
-    done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-m", ROOM, asked],
-        capture_output=True, text=True, timeout=_PATIENCE, check=False,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:  # its mounts are the room's own, and end with it
+        done = subprocess.run(
+            ["unshare", "-m", "--propagation", "private", sys.executable, "-m", ROOM, asked, place],
+            capture_output=True, text=True, timeout=_PATIENCE, check=False,
+        )  # fmt: skip
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return [_unmeasured("beside peers", f"the room did not open: {last[0]}")]

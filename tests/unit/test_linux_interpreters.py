@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 if sys.platform != "linux":
     pytest.skip("Linux only", allow_module_level=True)
 
-from agent.platforms.linux.interpreters import Inner, family, inner
+from agent.platforms.linux.interpreters import family, inner
+from agent.platforms.linux.scripts import Inner
 
 CASES = [
     # interpreter, command line, name, file

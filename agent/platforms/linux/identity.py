@@ -30,6 +30,7 @@ from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.mounts import Mounts, Pace, Spot
 from agent.platforms.linux.packages import Content, Owned, Packages
 from agent.platforms.linux.permissions import follow, loads_safely, protected
+from agent.platforms.linux.scripts import Inner
 
 HASH_NOW = 1 << 20
 """Files of the account's own up to this size (bytes) are hashed on the spot, under a millisecond; larger ones later."""
@@ -382,14 +383,14 @@ def _shebang(path: str) -> list[str]:
     return os.fsdecode(head[2:].partition(b"\n")[0].strip()).split(None, 1)
 
 
-def _windows_file(found: interpreters.Inner, pid: int, person: Person) -> interpreters.Inner:
+def _windows_file(found: Inner, pid: int, person: Person) -> Inner:
     """The file behind a Windows path: ``Z:`` is ``/``, ``C:`` lies in the Wine prefix."""
     match = re.match(r"^([A-Za-z]):[\\/](.*)$", found.file)
     if not match:
-        return found if found.file.startswith("/") else interpreters.Inner(found.name)
+        return found if found.file.startswith("/") else Inner(found.name)
     rest = match.group(2).replace("\\", "/")
     if match.group(1) in "zZ":
-        return interpreters.Inner(found.name, f"/{rest}")
+        return Inner(found.name, f"/{rest}")
     prefix = procfs.environ(pid, "WINEPREFIX").get("WINEPREFIX") if pid else None
     prefix = prefix or (f"{person.home}/.wine" if person.home else "")
-    return interpreters.Inner(found.name, f"{prefix}/drive_{match.group(1).lower()}/{rest}" if prefix else "")
+    return Inner(found.name, f"{prefix}/drive_{match.group(1).lower()}/{rest}" if prefix else "")

@@ -11,8 +11,9 @@ class Inner:
     """What an interpreter runs.
 
     ``file`` is a path as given (perhaps relative), empty when there is none, as for ``python -c``.  ``others`` must be
-    protected too before the whole may count as protected (the rest of a Java class path, libraries loaded by option).  ``own`` is True when the
-    interpreter itself is the program (a shell at its prompt): its path and protection are then those of the executable.
+    protected too before the whole may count as protected (the rest of a Java class path, libraries loaded by option).
+    ``own`` is True when the interpreter itself is the program (a shell at its prompt): its path and protection are then
+    those of the executable.
     """
 
     name: str

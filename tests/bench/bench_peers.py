@@ -52,7 +52,12 @@ def _beside(ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> list[dic
     if theirs.get("why"):
         called = f"{peer} did not run: {theirs['why']}"
     kinds = (
-        (f"{CROWD} child processes: processor", "processor", "% of a core", 0.08),
+        (
+            f"{CROWD} child processes, {ours['forks']} forks a second elsewhere: processor",
+            "processor",
+            "% of a core",
+            0.08,
+        ),
         (f"{CROWD} child processes: RSS", "memory", "MiB", 36.0),
         ("denied program, alive p50", "life", "ms", 1.0),
         ("renamed copy of it, alive", "renamed", "ms", 5.0),

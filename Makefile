@@ -54,6 +54,7 @@ pictures: setup desktop-packages ## pictures of tray, notice and summary
 package: setup ## one folder with the service, the tray and the command line, in dist/
 	$(BIN)/pyinstaller --noconfirm --clean --log-level WARN build.spec
 	dist/fairtime/fairtime trial >build/trial.log || { cat build/trial.log; exit 1; }
+	test ! -e dist/fairtime/fairtime-gate || { dist/fairtime/fairtime-gate; test $$? -eq 2; }
 	@echo "dist/fairtime runs: its trial ended well"
 
 mutate: setup ## break the core in every way mutmut knows, and count what its tests notice; MODULE=usage does one

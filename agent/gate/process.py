@@ -34,6 +34,8 @@ _NICE = -10
 
 def main(words: list[str]) -> int:
     """Run the gate on socket ``words[0]`` with the name ``words[1]``, limited to the places ``words[2:]``."""
+    if len(words) < 2:
+        return 2
     service = _socket.socket(fileno=int(words[0]))
     group = -1
     try:

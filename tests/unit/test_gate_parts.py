@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent.gate import decider, fanotify, mounts, wire
 from agent.gate.table import REMEMBERED, Table
 from agent.platforms.base import Start
 from agent.platforms.linux.accounts import Owners, Person
+from agent.platforms.linux.gatekeeper import command
 from agent.platforms.linux.questions import rows
 from tests.unit.pretended_kernel import Kernel, event
 
@@ -347,3 +349,15 @@ def test_a_message_that_makes_no_sense_changes_nothing(kernel: Kernel) -> None:
     assert kernel.table.class_of(os.geteuid()) == 3
     assert kernel.says(wire.STOP_NOW)
     assert kernel.gate._ended
+
+
+def test_a_bundle_has_a_gate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command(7, ["main", "/usb"])[-4:] == [str(Path(wire.__file__).parents[2]), "7", "main", "/usb"]
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/opt/fairtime/fairtime")
+    assert command(7, ["main"]) == ["/opt/fairtime/fairtime-gate", "7", "main"]
+
+
+def test_the_gate_is_of_no_use_to_anybody_else() -> None:
+    started = [sys.executable, "-m", "agent.gate"]
+    assert subprocess.run(started, cwd=Path(wire.__file__).parents[2], check=False).returncode == 2

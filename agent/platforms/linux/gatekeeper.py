@@ -345,7 +345,7 @@ _RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 def command(fd: int, words: Sequence[str]) -> list[str]:
     """The gate's command line.  Isolated and without ``site``: it needs the standard library and one folder."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, "gate", str(fd), *words]
+        return [str(Path(sys.executable).with_name("fairtime-gate")), str(fd), *words]
     root = str(Path(__file__).resolve().parents[3])
     return [sys.executable, "-I", "-S", "-B", "-c", _CODE, root, str(fd), *words]
 

@@ -147,7 +147,10 @@ class Lookout:
 async def rules_for(host: Host, policy: Policy) -> tuple[Rules, tuple[str, ...]]:
     """``policy`` as it applies to the accounts of this PC, and those of them that are strangers to it."""
     accounts = await asyncio.to_thread(host.accounts)
-    found = strangers(policy.family, [account.name for account in accounts if not account.administrator])
+    named = {name for child in policy.family.children for name in child.accounts}
+    # A policy may name an account by its number (``#1001``); it is no stranger for having a name, too.
+    standard = [a.name for a in accounts if not a.administrator and f"#{a.uid}" not in named]
+    found = strangers(policy.family, standard)
     rules = compile_policy(policy)
     return (with_strangers(rules, found, load_catalogue()) if found else rules), found
 

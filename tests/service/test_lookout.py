@@ -22,6 +22,7 @@ from agent.platforms.fake import FakeHost
 from agent.service.app import Service, Settings
 from agent.service.audit import Audit
 from agent.service.founding import found
+from agent.service.lookout import rules_for
 from agent.service.store import Store
 from agent.trust import root, signing
 
@@ -168,6 +169,14 @@ async def test_whoever_is_left_alone_is(tmp_path: Path, host: FakeHost) -> None:
         assert {c.child for c in (await status(state)).children} == {"mia"}
         assert host.start("gran", ProgramId(name="game", path="/home/gran/game")) is not None
     assert not events(state, "account")
+
+
+async def test_an_account_that_the_policy_names_by_its_number_is_no_stranger(host: FakeHost) -> None:
+    numbered = parse(FAMILY.replace('accounts = ["mia"]', 'accounts = ["#1001"]').replace("OWN", "ana"), "family.toml")
+    host.add_account("tim")
+    assert {account.uid: account.name for account in host.accounts()}["1001"] == "mia"
+    _, found = await rules_for(host, build(numbered, version=1))
+    assert found == ("tim",)
 
 
 async def test_own_files_that_were_changed_are_in_audit_and_ledger_and_told(tmp_path: Path, host: FakeHost) -> None:

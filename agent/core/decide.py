@@ -169,7 +169,8 @@ def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Eff
     saving = ladder.grace_from is not None and at.boot < ladder.grace_from + grace
     left_over = clearing(at.rules.name, at.moment.plan, at.leftovers, rule) if held and not saving else []
     if not here:
-        return "up", [*left_over], ladder
+        # Behind a locked screen there may be work to save; where no session is, there is none.
+        return "up", [*left_over], ladder if at.sessions else replace(ladder, was_open=False)
     if not held:
         return _told_only(at, left, ladder)
     grace_from = ladder.grace_from

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -191,6 +191,7 @@ def test_asking_changes_nothing() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(minute=14 * 60 + 1, used=59, mode="block", learning=False, grant=None)
 @given(
     minute=st.integers(0, 24 * 60 - 1),
     used=st.integers(0, 70),

@@ -251,7 +251,7 @@ def test_after_a_restart_of_the_pc_there_is_nothing_to_save() -> None:
 
 
 def test_a_restart_forgets_what_was_reckoned_by_the_old_boot_clock() -> None:
-    one = Run(mia(HOUR_A_DAY))
+    one = Run(mia(HOUR_A_DAY + 'ending = "freeze"'))
     one.ladder = Ladder(
         boot_id="old",
         grace_from=5,

@@ -4,6 +4,8 @@ Lock and idle hints are set by the session's own programs (systemd ``method_set_
 a child's script can raise them while a game runs.  A hint therefore
 
 * is *contradicted* by sound or by a busy processor: the time is used, and the disagreement is shown;
+* reduces nothing while a key, pointer or gamepad is in use: nobody plays with an empty chair's hands (locking a screen is
+  input too, so this is no disagreement worth showing);
 * is *confirmed* when there was no input for a minute and nothing plays: the time is not used;
 * otherwise stays *unconfirmed*: not used, within the caps that ``core.usage`` keeps.
 
@@ -15,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from agent.clock import MINUTE
+from agent.clock import MINUTE, SECOND
 from agent.model.snapshot import Session
 
+HANDS_ON = 15 * SECOND
+"""Input this recent means that somebody is there, whatever a hint says."""
 CONFIRM_AFTER = MINUTE
 AWAY_AFTER = 5 * MINUTE
 
@@ -50,6 +54,8 @@ def of_session(session: Session) -> tuple[Activity, bool]:
     if session.locked_hint or session.idle_hint:
         if session.playing or session.busy:
             return Activity.USED, True
+        if session.input_idle is not None and session.input_idle < HANDS_ON:
+            return Activity.USED, False
         if session.input_idle is not None and session.input_idle >= CONFIRM_AFTER and quiet:
             return Activity.AWAY, False
         return Activity.UNCONFIRMED, False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.clock import MINUTE
+from agent.clock import MINUTE, SECOND
 from agent.core.activity import Activity, activity, of_session
 from agent.model.snapshot import Session
 
@@ -21,6 +21,9 @@ USED, AWAY, UNSURE = Activity.USED, Activity.AWAY, Activity.UNCONFIRMED
         (False, 5 * MINUTE, True, False, (USED, False)),
         (False, 5 * MINUTE, None, False, (USED, False)),
         (False, 5 * MINUTE, False, True, (USED, False)),
+        (True, 0, False, False, (USED, False)),
+        (True, 15 * SECOND - 1, None, None, (USED, False)),
+        (True, 15 * SECOND, False, False, (UNSURE, False)),
         (True, MINUTE, False, False, (AWAY, False)),
         (True, MINUTE - 1, False, False, (UNSURE, False)),
         (True, None, False, False, (UNSURE, False)),

@@ -32,7 +32,9 @@ class Activity(Enum):
     ABSENT = 0
     AWAY = 1
     UNCONFIRMED = 2
-    USED = 3
+    TOUCHED = 3
+    """Used, by hands that a hint denies."""
+    USED = 4
 
 
 def activity(sessions: Iterable[Session]) -> tuple[Activity, bool]:
@@ -55,7 +57,7 @@ def of_session(session: Session) -> tuple[Activity, bool]:
         if session.playing or session.busy:
             return Activity.USED, True
         if session.input_idle is not None and session.input_idle < HANDS_ON:
-            return Activity.USED, False
+            return Activity.TOUCHED, False
         if session.input_idle is not None and session.input_idle >= CONFIRM_AFTER and quiet:
             return Activity.AWAY, False
         return Activity.UNCONFIRMED, False

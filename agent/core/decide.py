@@ -85,7 +85,7 @@ def decide(at: Situation) -> Decision:
         left = counting if judged.counts else allowance(at.rules, now, at.usage, at.grants, at.folding, counts=False)
     else:
         left = allowance(at.rules, now, at.usage, at.grants, at.folding, judged.counts)
-    here = state in (Activity.USED, Activity.UNCONFIRMED) or any(s.active and not s.locked_hint for s in at.sessions)
+    here = state not in (Activity.ABSENT, Activity.AWAY) or any(s.active and not s.locked_hint for s in at.sessions)
     free_now = any(start <= now.wall < end for start, end in now.free)
     stage: Stage = "paused"
     effects: list[Effect] = []
@@ -106,7 +106,7 @@ def decide(at: Situation) -> Decision:
         binding=left.binding if used_up is None else used_up,
         constraints=left.constraints if used_up is None else (used_up, *left.constraints),
         stage=stage,
-        in_use=state is Activity.USED,
+        in_use=state in (Activity.USED, Activity.TOUCHED),
         free_now=free_now,
         used_today=today.total,
         granted_today=sum(g.seconds * 1000 for g in at.grants if g.kind == "time" and g.day == now.today),

@@ -147,7 +147,7 @@ def _pieces(
 
 def _split(folding: Folding, activity: Activity, length: Millis, day: str) -> tuple[Millis, Millis]:
     """How much of an interval is used, and how much is let go on the word of a hint."""
-    if activity is Activity.USED:
+    if activity in (Activity.USED, Activity.TOUCHED):
         return length, 0
     if activity is not Activity.UNCONFIRMED:
         return 0, 0
@@ -162,7 +162,7 @@ def _running(
     today = folding.unconfirmed_today if folding.unconfirmed_day == day else 0
     folding = replace(
         folding,
-        unconfirmed=folding.unconfirmed + length if seen.activity is Activity.UNCONFIRMED else 0,
+        unconfirmed=folding.unconfirmed + length if seen.activity in (Activity.UNCONFIRMED, Activity.TOUCHED) else 0,
         unconfirmed_day=day,
         unconfirmed_today=today + unconfirmed,
         in_use=used > 0,

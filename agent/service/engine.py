@@ -216,7 +216,7 @@ class Engine:
     def _over_a_gap(self, name: str, child: Child, gap: Millis, snapshot: Snapshot, out: Step) -> Seen | None:
         """After a crash: the gap is charged when the child was at it before and is at it now, else named."""
         now, _ = activity(s for s in snapshot.sessions if self._is_use(name, s))
-        if child.folding.in_use and now in (Activity.USED, Activity.UNCONFIRMED):
+        if child.folding.in_use and now not in (Activity.ABSENT, Activity.AWAY):
             if gap >= NOTABLE_GAP:
                 out.events.append(self._unobserved(name, gap, "and charged, because the session was in use"))
             return Seen(child=name, activity=Activity.USED)

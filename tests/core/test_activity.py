@@ -8,7 +8,7 @@ from agent.clock import MINUTE, SECOND
 from agent.core.activity import Activity, activity, of_session
 from agent.model.snapshot import Session
 
-USED, AWAY, UNSURE = Activity.USED, Activity.AWAY, Activity.UNCONFIRMED
+USED, AWAY, UNSURE, TOUCHED = Activity.USED, Activity.AWAY, Activity.UNCONFIRMED, Activity.TOUCHED
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ USED, AWAY, UNSURE = Activity.USED, Activity.AWAY, Activity.UNCONFIRMED
         (False, 5 * MINUTE, True, False, (USED, False)),
         (False, 5 * MINUTE, None, False, (USED, False)),
         (False, 5 * MINUTE, False, True, (USED, False)),
-        (True, 0, False, False, (USED, False)),
-        (True, 15 * SECOND - 1, None, None, (USED, False)),
+        (True, 0, False, False, (TOUCHED, False)),
+        (True, 15 * SECOND - 1, None, None, (TOUCHED, False)),
         (True, 15 * SECOND, False, False, (UNSURE, False)),
         (True, MINUTE, False, False, (AWAY, False)),
         (True, MINUTE - 1, False, False, (UNSURE, False)),
@@ -54,4 +54,10 @@ def test_the_most_active_of_several_counts_and_a_lie_in_any_is_seen() -> None:
 
 
 def test_activities_are_ordered() -> None:
-    assert [a.name for a in sorted(Activity, key=lambda a: a.value)] == ["ABSENT", "AWAY", "UNCONFIRMED", "USED"]
+    assert [a.name for a in sorted(Activity, key=lambda a: a.value)] == [
+        "ABSENT",
+        "AWAY",
+        "UNCONFIRMED",
+        "TOUCHED",
+        "USED",
+    ]

@@ -127,6 +127,9 @@ def test_the_running_state_after_use_unsure_idle_and_sleep() -> None:
         unconfirmed_today=5 * MINUTE + 4,
         in_use=False,
     )
+    assert folded(seen(activity=Activity.TOUCHED), begun, 5 * MINUTE) == Folding(
+        streak=25 * MINUTE, resting=0, unconfirmed=6 * MINUTE, unconfirmed_day=DAY, unconfirmed_today=4, in_use=True
+    )
     assert folded(seen(activity=Activity.AWAY), begun, 7 * MINUTE) == Folding(
         streak=0, resting=10 * MINUTE, unconfirmed_day=DAY, unconfirmed_today=4
     )

@@ -53,6 +53,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.add_argument("--text", default="", help="why")
     one.add_argument("--grant", metavar="ID", help="guardian: grant a request")
     one.add_argument("--refuse", metavar="ID", help="guardian: refuse a request")
+    one.add_argument("--for", dest="time", metavar="once|today|good|TIME", help="guardian: how long it is granted")
     one.add_argument("--reply", default="", help="guardian: words for the child")
     one.set_defaults(run=_request)
 
@@ -123,11 +124,14 @@ def doctor_text(report: dict[str, Any]) -> str:
 def _request(options: argparse.Namespace) -> int:
     ident = options.grant or options.refuse
     if ident:
-        from agent.cli.guardian import prove
+        from agent.cli.guardian import how_long, prove
 
+        time, lasting = how_long(options.time) if options.time else (None, None)
         with closing(Client()) as client:
             prove(client)
-            done = client.call(Answer(request=ident, granted=bool(options.grant), reply=options.reply))
+            done = client.call(
+                Answer(request=ident, granted=bool(options.grant), reply=options.reply, seconds=time, lasting=lasting)
+            )
         assert isinstance(done, Done)
         print(done.sentence)
         return 0
@@ -136,6 +140,8 @@ def _request(options: argparse.Namespace) -> int:
         assert isinstance(found, Requests)
         for request in found.requests:
             print(f"{request.id}  {request.child}: {asked_words(request)} [{request.state}]")
+            if request.identity:
+                print(f"    {request.place or 'no file'}  {request.identity}")
         if not found.requests:
             print("There are no requests.")
         return 0

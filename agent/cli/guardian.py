@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import getpass
 import sys
 from contextlib import closing
+from typing import get_args
+
+import msgspec
 
 from agent.cli.times import seconds
+from agent.clock import SECOND
+from agent.core.rules import duration_words
 from agent.errors import FairtimeError
 from agent.ipc.client import Client
 from agent.ipc.peer import own_uid
-from agent.ipc.protocol import AcceptClock, Body, Done, Give, Prove, Release, SetPin
+from agent.ipc.protocol import AcceptClock, Body, Done, GetStatus, Give, Prove, Release, SetPin, Status
+from agent.model.grant import Grant, Lasting
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,10 +26,19 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one = sub.add_parser("grant", help="give time (+30m, -15m) or allow a program or site for a while")
     one.add_argument("what", help="+30m, -15m, or a program or site together with --for")
     one.add_argument("--child", required=True)
-    one.add_argument("--for", dest="time", metavar="TIME", help="how long a program, site or pause lasts")
+    one.add_argument(
+        "--for",
+        dest="time",
+        metavar="TIME",
+        help="how long a program or site is allowed; a program also: once, today, good",
+    )
     one.add_argument("--site", action="store_true", help="it is a site")
     one.add_argument("--note", default="", help="words for the child")
     one.set_defaults(run=_grant)
+    one = sub.add_parser("grants", help="what guardians gave, said yes or no to, and has not ended")
+    one.add_argument("--child")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(run=_grants)
     for name, text in (("lock", "lock a child's sessions now"), ("pause", "let a child's limits rest for a while")):
         one = sub.add_parser(name, help=text)
         one.add_argument("--child", required=True)
@@ -44,17 +60,60 @@ def prove(client: Client, *, rescue: bool = False) -> None:
     client.call(Prove(pin=_secret("Paper code: " if rescue else "Guardian's PIN: "), rescue=rescue))
 
 
+def how_long(text: str) -> tuple[int, Lasting | None]:
+    """``once``, ``today``, ``good``, or seconds of ``1h``."""
+    for lasting in get_args(Lasting):
+        if text == lasting:
+            return 0, lasting
+    return seconds(text), None
+
+
+def _grants(options: argparse.Namespace) -> int:
+    with closing(Client()) as client:
+        status = client.call(GetStatus(child=options.child))
+    assert isinstance(status, Status)
+    found = [grant for child in status.children for grant in child.grants]
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+        return 0
+    for grant in found:
+        print(f"{grant.id}  {grant.child}: {_said_of(grant)}  [{grant.by}]")
+        if grant.kind in ("program", "refusal"):
+            print(f"    {grant.subject}")
+    if not found:
+        print("Nothing is given now.")
+    else:
+        print("Withdraw one with “fairtime release ID”.")
+    return 0
+
+
+def _said_of(grant: Grant) -> str:
+    name = grant.title or grant.subject
+    until = dt.datetime.fromtimestamp(grant.until / 1000).astimezone().strftime(" until %H:%M") if grant.until else ""
+    match grant.kind:
+        case "time":
+            return f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'}"
+        case "refusal":
+            return f"no to {name}{until}"
+        case "program":
+            return f"yes to {name}{until or (' until it is closed' if grant.once else ' from now on')}"
+        case _:
+            return f"{grant.kind} {name}".rstrip() + until
+
+
 def _grant(options: argparse.Namespace) -> int:
     what = options.what.strip()
     if options.time is None and what[:1] in "+-0123456789":
         return _do(Give(child=options.child, kind="time", seconds=seconds(what), note=options.note))
     if options.time is None:
         raise FairtimeError("For how long?", "Say it with --for, such as --for 1h.")
+    time, lasting = how_long(options.time)
     return _do(
         Give(
             child=options.child,
             kind="site" if options.site else "program",
-            seconds=seconds(options.time),
+            seconds=time,
+            lasting=lasting,
             subject=what,
             note=options.note,
         )

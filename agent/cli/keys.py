@@ -20,7 +20,7 @@ DEFAULT = "guardian"
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     one = sub.add_parser("keys", help="a guardian's signing key")
-    deeper = one.add_subparsers(dest="what", required=True, metavar="new|root|rotate")
+    deeper = one.add_subparsers(dest="what", required=True, metavar="new|root|rotate|device")
     new = deeper.add_parser("new", help="make a key, in the keyring or in a file")
     new.add_argument("--key", type=Path, metavar="FILE", help="keep it in this file, behind a passphrase")
     new.set_defaults(run=_new)
@@ -36,6 +36,12 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     rotate.add_argument("--threshold", type=int, default=1)
     rotate.add_argument("--out", type=Path, required=True)
     rotate.set_defaults(run=_rotate)
+    device = deeper.add_parser("device", help="a new key for this PC, which signs grants (as administrator)")
+    device.add_argument("--state", type=Path, default=Path("/var/lib/fairtime"))
+    device.add_argument(
+        "--key", type=Path, metavar="FILE", action="append", help="the guardians' keys that vouch for it"
+    )
+    device.set_defaults(run=_device)
 
 
 def signer(path: Path | None) -> CryptoSigner:
@@ -95,8 +101,40 @@ def _rotate(options: argparse.Namespace) -> int:
     old = root.read(options.root.read_bytes())
     new = [signer(path) for path in options.key or [None]]
     by = [*new, *(signer(path) for path in options.old_key or [None])]
-    data = root.make([one.public_key for one in new], by, threshold=options.threshold, version=old.signed.version + 1)
+    data = root.make(
+        [one.public_key for one in new],
+        by,
+        devices=root.devices(old),
+        threshold=options.threshold,
+        version=old.signed.version + 1,
+    )
     root.rotated(old, data)
     options.out.write_bytes(data)
     print(options.out)
+    return 0
+
+
+def _device(options: argparse.Namespace) -> int:
+    """What the keys before this one have signed still holds: they stay in the root."""
+    from agent.service.policies import ROOT
+    from agent.service.seals import keep_key
+    from agent.service.whole import write
+    from agent.trust import root, signing
+
+    path = options.state / ROOT
+    try:
+        old = root.read(path.read_bytes())
+    except OSError as error:
+        raise TrustError(
+            f"The file of guardians' keys cannot be read: {error.strerror}",
+            "Run this as administrator on a PC that is set up.",
+            where=str(path),
+            reason="root",
+        ) from error
+    by = [signer(one) for one in options.key or [None]]
+    made = signing.new_signer()
+    new = root.with_device(old, made.public_key, by)
+    write(path, new)
+    keep_key(options.state, signing.pem(made, None))
+    print(f"This PC signs grants with key {made.public_key.keyid[:16]} from now on.")
     return 0

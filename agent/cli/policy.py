@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import json
 import secrets
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ PRESETS = ("early", "junior", "preteen", "teen", "older")
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     one = sub.add_parser("policy", help="write, check, sign and compare policies")
-    deeper = one.add_subparsers(dest="what", required=True, metavar="new|check|sign|show|diff|install|schema")
+    deeper = one.add_subparsers(dest="what", required=True, metavar="new|check|sign|show|diff|lines|install|schema")
     new = deeper.add_parser("new", help="a first family.toml")
     new.add_argument("--preset", choices=PRESETS, required=True)
     new.add_argument("--child", default="mia")
@@ -66,6 +67,9 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.add_argument("before", type=Path)
     one.add_argument("after", type=Path)
     one.set_defaults(run=_diff)
+    one = deeper.add_parser("lines", help="rules for what guardians allowed for good, to put into a family file")
+    one.add_argument("--child")
+    one.set_defaults(run=_lines)
     one = deeper.add_parser("install", help="put a signed policy in force on this PC")
     one.add_argument("file", type=Path)
     one.set_defaults(run=_install)
@@ -171,6 +175,29 @@ def _sign(options: argparse.Namespace) -> int:
     data = signing.sign_policy(policy, *(signer(path) for path in keys))
     _write(out, data)
     print(out)
+    _remind(family)
+    return 0
+
+
+def _remind(family: Family) -> None:
+    """Of permissions for good that the file does not hold yet, where this PC's service can be asked."""
+    from agent.cli.lines import given_for_good, missing
+
+    try:
+        left = missing(given_for_good(None), family)
+    except FairtimeError:
+        return  # signing needs no service, and says nothing of one that is not there
+    if left:
+        print(
+            f"{len(left)} programs were allowed for good and have no rule in this file: “fairtime policy lines”.",
+            file=sys.stderr,
+        )
+
+
+def _lines(options: argparse.Namespace) -> int:
+    from agent.cli.lines import given_for_good, text
+
+    print(text(given_for_good(options.child)))
     return 0
 
 

@@ -105,8 +105,10 @@ def found_with(answers: Answers, state: Path, family_file: Path) -> str:
     signer = new_key(key, answers.passphrase or answers.pin * 2)
     try:
         data = signing.sign_policy(build(family, version=1), signer)
-        first = root.make([signer.public_key], [signer])
-        code = asyncio.run(found(state, host, first, data, answers.pin, own_account()))
+        device = signing.new_signer()
+        keys = root.make([signer.public_key], [signer], devices=[device.public_key])
+        pem = signing.pem(device, None)
+        code = asyncio.run(found(state, host, keys, data, answers.pin, own_account(), device_key=pem))
     except BaseException:
         key.unlink(missing_ok=True)  # it signs for nothing, and would stand in the way of the next try
         raise

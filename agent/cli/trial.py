@@ -130,10 +130,12 @@ def _found(folder: Path, programs: dict[str, Path]) -> None:
         others="ignore",  # this PC's other accounts are none of a trial's business
         children=[Child(name="you", accounts=[own_account()], preset="junior", limits=limits)],
     )
-    signer = signing.new_signer()
+    signer, device = signing.new_signer(), signing.new_signer()
     data = signing.sign_policy(build(family, version=1), signer)
     host = platforms.trial_host(folder / "programs", own_account())
-    asyncio.run(found(folder / "state", host, root.make([signer.public_key], [signer]), data, PIN, own_account()))
+    keys = root.make([signer.public_key], [signer], devices=[device.public_key])
+    key = signing.pem(device, None)
+    asyncio.run(found(folder / "state", host, keys, data, PIN, own_account(), device_key=key))
 
 
 def _sample_programs(folder: Path) -> dict[str, Path]:

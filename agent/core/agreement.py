@@ -39,6 +39,9 @@ def agreement(rules: Rules, child: str, date: dt.date) -> str:
         out += ["", "Hours that do not count", *_lines(_hours(limits.free))]
     out += ["", "How long", *_lines(_budgets(plan, limits.budget))]
     out += ["", "Programs", *_lines(_programs(plan))]
+    asking = _asking(plan, guardians)
+    if asking:
+        out += ["", "When a program is new", *_lines(asking)]
     out += ["", "When time is up", *_lines(_end(plan))]
     out += [
         "",
@@ -107,6 +110,23 @@ def _programs(plan: Plan) -> list[str]:
         why = f" {limit.source.reason}" if limit.source.reason else ""
         found.append(f"{limit.title}: {words[limit.action]}{more}.{why}")
     found.append(f"Anything else: {words[plan.unknown]}.")
+    return found
+
+
+def _asking(plan: Plan, guardians: str) -> list[str]:
+    """What happens with a program that must be asked for; nothing where none must."""
+    if plan.unknown != "ask" and not any(limit.action == "ask" for limit in plan.programs):
+        return []
+    wait = duration_words(plan.answer_within)
+    found = [
+        f"It stands still at its start and waits for {guardians}, {wait} at most. Fairtime asks for you."
+        if plan.answer_within
+        else f"It is closed at once. The question goes to {guardians}; start it again after a yes.",
+        "A yes is for this once, for today or from now on. It is for this very program, not for its name.",
+        "A no holds for the day. You are told which it is, and you can talk about it.",
+    ]
+    if plan.answer_within:
+        found.append("When nobody answers in time it is closed. The question stays open, and you can start it again.")
     return found
 
 

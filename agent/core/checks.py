@@ -16,6 +16,8 @@ from agent.errors import PolicyError
 from agent.model.policy import ByDay, CatalogueEntry, Family, HoursByDay, Limits, ProgramRule
 
 DAY_SECONDS = 24 * 3600
+MOST_WAITING = 3600
+"""Seconds that a held program may wait."""
 MOST_NOTICES = 8
 
 
@@ -204,6 +206,12 @@ def _limits(limits: Limits, where: str, known: _Known) -> Iterator[Problem]:
         text = getattr(limits, key)
         if text is not None and parse_duration(text) > most * DAY_SECONDS:
             yield Problem(f"{where}.{key}", f"{text} is more than there is in {_days(most)}", "Write a shorter time.")
+    if limits.answer_within is not None and parse_duration(limits.answer_within) > MOST_WAITING:
+        yield Problem(
+            f"{where}.answer_within",
+            f"{limits.answer_within} is too long for a program to stand still",
+            "Write at most 1h; the question itself stays open for a week.",
+        )
     if limits.breaks is not None:
         after, rest = parse_duration(limits.breaks.after), parse_duration(limits.breaks.rest)
         if not 0 < after <= DAY_SECONDS or not 0 < rest <= DAY_SECONDS:

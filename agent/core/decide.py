@@ -17,6 +17,7 @@ from agent.clock import MINUTE, Millis
 from agent.core.activity import Activity, activity
 from agent.core.constraints import NO_USE, Allowance, Moment, allowance, paused
 from agent.core.ending import clearing, endings, frozen_on
+from agent.core.holding import Waiting, asked_guardians
 from agent.core.judge import Judged, Running, judge
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, duration_words
@@ -27,6 +28,7 @@ from agent.model.snapshot import Session
 from agent.model.usage import Folding, Usage
 from agent.model.verdict import (
     Effect,
+    EndGrant,
     Ladder,
     NoticeKind,
     Notify,
@@ -38,6 +40,8 @@ from agent.model.verdict import (
 )
 
 WARN_EVERY = MINUTE
+ONCE_WAITS = MINUTE
+"""A permission for one run waits so long for its program to start again, should it not run any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Situation:
     ladder: Ladder
     leftovers: tuple[str, ...] = ()
     """The child's accounts that run something though they have no session."""
+    held: frozenset[tuple[int, int]] = frozenset()
+    """Keys of the processes that the host holds still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ def decide(at: Situation) -> Decision:
         natural_left=left.natural,
         extra_left=left.extra,
     )
+    program_effects += _used_once(at, judged)
     return Decision(verdict, (*effects, *program_effects), ladder, seen, disagreement, judged)
 
 
@@ -249,6 +256,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     effects: list[Effect] = []
     told, stopping = set(ladder.told), dict(ladder.stopping)
     day = at.moment.today
+    waiting = _waiting(at, ladder)
     running: set[str] = set()
     for program, verdict in judged.verdicts.items():
         settled = (verdict.left is None and not stopping) or verdict.program in running
@@ -257,7 +265,9 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
         running.add(verdict.program)
         once = f"{day}/{verdict.program}"
         match verdict.action:
-            case "block" | "ask":
+            case "ask":
+                effects += waiting.ask(program, verdict, at.running[program], told)
+            case "block":
                 if not _in_grace(at, judged, verdict, ladder):
                     effects += _stopped(at, verdict, at.running[program], once, told, stopping)
             case "warn" | "inform" if once not in told:
@@ -269,15 +279,39 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
                     told.discard(f"{once}/up")
                     told.add(f"{once}/open")
                     effects += _program_notices(at, verdict, verdict.left, once, told)
+    if at.held or waiting.held:
+        effects += waiting.settle(at.running, judged.verdicts)
     for key in [p for p in stopping if p not in running]:
         del stopping[key]
         told.discard(f"{day}/{key}/open")
     old = {t for t in told if not t.startswith(day)}
     if old:
         told -= old - {_once(process) for found in at.running.values() for process in found}
-    if told == set(ladder.told) and tuple(stopping.items()) == ladder.stopping:
+    held = tuple(waiting.held.values())
+    if told == set(ladder.told) and tuple(stopping.items()) == ladder.stopping and held == ladder.held:
         return effects, ladder
-    return effects, replace(ladder, told=tuple(sorted(told)), stopping=tuple(stopping.items()))
+    return effects, replace(ladder, told=tuple(sorted(told)), stopping=tuple(stopping.items()), held=held)
+
+
+def _waiting(at: Situation, ladder: Ladder) -> Waiting:
+    return Waiting(
+        child=at.rules.name,
+        boot=at.boot,
+        within=at.moment.plan.answer_within,
+        guardians=asked_guardians(at.rules.family),
+        seated={session.account for session in at.sessions},
+        present=at.held,
+        held={(one.pid, one.started): one for one in ladder.held},
+    )
+
+
+def _used_once(at: Situation, judged: Judged) -> list[Effect]:
+    """End each permission for one run whose program was closed."""
+    once = [g for g in at.grants if g.once and g.kind == "program" and at.moment.wall - g.given > ONCE_WAITS]
+    if not once:
+        return []
+    used = {verdict.rule for verdict in judged.verdicts.values()}
+    return [EndGrant(child=at.rules.name, grant=g.id) for g in once if f"grant/{g.id}" not in used]
 
 
 def _stopped(
@@ -301,7 +335,7 @@ def _stopped(
     for process in processes:
         if not ran_out and _once(process) not in told:
             told.add(_once(process))
-            effects.append(_notice(at, verdict, "ask" if verdict.action == "ask" else "blocked"))
+            effects.append(_notice(at, verdict, "blocked"))
         effects.append(
             StopProgram(
                 child=at.rules.name,

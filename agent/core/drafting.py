@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import msgspec
 
@@ -79,6 +80,21 @@ def diff(before: Policy, after: Policy) -> list[Change]:
     ]
 
 
+def rule_lines(subject: str, title: str, taken: set[str]) -> list[str]:
+    """A rule of the family file that allows what a permission rests on (``deb:chess``, ``sha256:…``, ``path:/opt/…``).
+
+    A hash needs a name for people: ``title``, told from the ids that are ``taken`` already by a number.
+    """
+    kind, _, value = subject.partition(":")
+    key, value = (kind, value) if kind in ("sha256", "path", "program") else ("package", subject)
+    lines = ["[[children.limits.programs]]"]
+    if kind == "sha256" and title:
+        name = next(n for n in (f"{title[:70]}{f' {at}' if at else ''}" for at in count()) if n not in taken)
+        taken.add(name)
+        lines.append(f'id = "{_plain(name)}"')
+    return [*lines, f'{key} = "{_plain(value)}"', 'action = "allow"']
+
+
 def _leaves(tree: object, path: str = "") -> dict[str, str]:
     if isinstance(tree, dict):
         found: dict[str, str] = {}
@@ -95,4 +111,6 @@ def _leaves(tree: object, path: str = "") -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    """Text for a TOML string in quotes; file names hold anything."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -88,12 +88,14 @@ def verdict_on(
 
 
 def _permits(now: Moment, grants: Iterable[Grant]) -> tuple[Grant, ...]:
-    return tuple(g for g in grants if g.kind == "program" and (g.until is None or g.until > now.wall))
+    """What guardians said yes or no to, the newest first: the last word counts."""
+    found = [g for g in grants if g.kind in ("program", "refusal") and (g.until is None or g.until > now.wall)]
+    return tuple(reversed(found))
 
 
 def permitted(subject: str, program: ProgramId, key: str, strong: bool) -> bool:
-    """Whether a temporary permission for ``subject`` covers this program: by hash, package or protected place, never by
-    a bare name."""
+    """Whether a permission for ``subject`` covers this program: by hash, package or protected place, never by a bare name,
+    and code that only an interpreter knows never by the interpreter's package."""
     kind, _, value = subject.partition(":")
     match kind:
         case "sha256":
@@ -103,7 +105,7 @@ def permitted(subject: str, program: ProgramId, key: str, strong: bool) -> bool:
         case "program":
             return strong and key == value
         case _:
-            return bool(subject) and program.package == subject
+            return bool(subject) and program.package == subject and not (program.interpreter and not program.path)
 
 
 def _verdict(
@@ -112,6 +114,10 @@ def _verdict(
     verdict = match.verdict
     for grant in permits:
         if permitted(grant.subject, program, match.key, match.strong):
+            if grant.kind == "refusal":
+                note = f" {grant.note}" if grant.note else ""
+                text = f"{grant.by} said no to {verdict.title} for today.{note}"
+                return _with(verdict, "block", f"grant/{grant.id}", text)
             until = f" until {clock_words(grant.until, matcher.rules.zone)}" if grant.until else ""
             return _with(verdict, "allow", f"grant/{grant.id}", f"{grant.by} allowed {verdict.title}{until}.")
     left: Millis | None = None

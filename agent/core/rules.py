@@ -29,6 +29,8 @@ from agent.model.policy import (
     SiteRules,
 )
 
+ANSWER_WITHIN = 300 * SECOND
+"""How long a program that must be asked for waits when the policy says nothing."""
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -70,6 +72,7 @@ class Plan:
     notices: tuple[Millis, ...]
     grace: Millis
     grant_ceiling: Millis | None
+    answer_within: Millis
     unknown: Action
     programs: tuple[ProgramLimit, ...]
     sites: SiteRules
@@ -209,6 +212,7 @@ def _plan(rules: ChildRules, date: dt.date) -> Plan:
         notices=tuple(sorted({parse_duration(text) * SECOND for text in limits.notices or ()}, reverse=True)),
         grace=_seconds(limits.grace) or 0,
         grant_ceiling=_seconds(limits.grant_ceiling),
+        answer_within=ANSWER_WITHIN if limits.answer_within is None else _seconds(limits.answer_within) or 0,
         unknown=limits.unknown_programs or "ask",
         programs=tuple(_limit(rules, rule, number, date) for number, rule in enumerate(limits.programs or ())),
         sites=limits.sites or SiteRules(mode="allow-list"),

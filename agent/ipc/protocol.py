@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.model.grant import Grant, GrantKind, Request
+from agent.model.grant import Grant, Lasting, Request
 from agent.model.verdict import Notify, Verdict
 
 VERSION = 1
@@ -133,9 +133,11 @@ class Give(_Wire, frozen=True, kw_only=True, tag="give"):
     """A guardian's grant: time (more or fewer), a program or site for a while, a pause, or a lock."""
 
     child: Ident
-    kind: GrantKind
+    kind: Literal["time", "program", "site", "pause", "lock"]
     seconds: Seconds = 0
     """``time``: how much; otherwise: for how long."""
+    lasting: Lasting | None = None
+    """``program``: how long instead of ``seconds``."""
     subject: ShortText = ""
     note: ShortText = ""
 
@@ -152,6 +154,8 @@ class Answer(_Wire, frozen=True, kw_only=True, tag="answer"):
     request: Ident
     granted: bool
     seconds: Seconds | None = None
+    lasting: Lasting | None = None
+    """A program: how long instead of ``seconds``."""
     reply: ShortText = ""
 
 

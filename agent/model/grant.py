@@ -6,14 +6,17 @@ from typing import Literal
 
 from msgspec import Struct
 
-GrantKind = Literal["time", "program", "site", "pause", "lock"]
+GrantKind = Literal["time", "program", "site", "pause", "lock", "refusal"]
+Lasting = Literal["once", "today", "good"]
+"""How long a yes to a program lasts: until it is closed, until the end of the policy day, until it is withdrawn."""
 
 
 class Grant(Struct, frozen=True, kw_only=True):
     """One act of a guardian.
 
     ``time``: ``seconds`` more (or, negative, fewer) on policy day ``day``.
-    ``program``/``site``: ``subject`` is permitted until ``until``.
+    ``program``/``site``: ``subject`` is permitted until ``until``; ``None`` is for good, or, with ``once``, until it is closed.
+    ``refusal``: a guardian said no to the program ``subject``; it is not asked for again until ``until``.
     ``pause``: limits rest until ``until``: nothing is charged and no session ends (a together-time); blocks still hold.
     ``lock``: the session is locked until ``until`` or until released.
     Times are trusted wall milliseconds (UTC).
@@ -24,9 +27,12 @@ class Grant(Struct, frozen=True, kw_only=True):
     kind: GrantKind
     seconds: int = 0
     subject: str = ""
+    title: str = ""
+    """What people call a program or site."""
     day: str = ""
     given: int
     until: int | None = None
+    once: bool = False
     by: str
     via: str = ""
     note: str = ""
@@ -40,6 +46,11 @@ class Request(Struct, frozen=True, kw_only=True):
     kind: Literal["time", "program", "site", "comment"]
     seconds: int = 0
     subject: str = ""
+    identity: str = ""
+    """Of a program that was held or stopped: what a permission rests on, pinned when it was seen (``sha256:…``,
+    ``deb:…``, ``path:…``), so that no namesake gets the answer."""
+    place: str = ""
+    """Where that program lies, for the guardian's eyes."""
     text: str = ""
     asked: int
     state: Literal["open", "granted", "refused", "expired"] = "open"

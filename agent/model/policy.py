@@ -101,6 +101,9 @@ class Limits(_Closed, frozen=True, kw_only=True):
     grant_ceiling: Duration | None = None
     """The most extra time that grants may add on one day."""
     unknown_programs: Action | None = None
+    answer_within: Duration | None = None
+    """How long a program that must be asked for stands still for a guardian's answer before it is closed (5m when absent;
+    "0s": it is closed at once, and asked for)."""
     programs: list[ProgramRule] | None = None
     sites: SiteRules | None = None
 

@@ -65,3 +65,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Another number when accounts, groups or who is logged in may have changed."""
     leftovers: tuple[str, ...] = ()
     """Accounts that run something, though they have no session: services that linger, jobs, what a session left behind."""
+    held: frozenset[tuple[int, int]] = frozenset()
+    """Keys of the processes that the host holds still."""

@@ -59,6 +59,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """Degraded states that concern this child, in words."""
 
 
+class Held(Struct, frozen=True, kw_only=True):
+    """A process that stands still until a guardian answers."""
+
+    pid: int
+    started: int
+    since: int
+    """Boot milliseconds when it was first seen to wait."""
+
+
 class Ladder(Struct, frozen=True, kw_only=True):
     """How far down the ladder a child is; kept between ticks, saved with the ledger."""
 
@@ -79,6 +88,8 @@ class Ladder(Struct, frozen=True, kw_only=True):
     """Boot milliseconds when the minutes ran out while learning goes on: what counts gets the grace to save."""
     stopping: tuple[tuple[str, int], ...] = ()
     """Programs whose minutes ran out, and since when (boot ms)."""
+    held: tuple[Held, ...] = ()
+    """Programs that wait for an answer."""
 
 
 NoticeKind = Literal["time", "grace", "up", "blocked", "warn", "inform", "ask", "granted", "break", "state"]
@@ -128,6 +139,45 @@ class StopProgram(Struct, frozen=True, kw_only=True, tag="stop"):
     """A program that was never allowed to start gets no time to close."""
 
 
+class Hold(Struct, frozen=True, kw_only=True, tag="hold"):
+    """Let a process and its tree stand still until a guardian answers."""
+
+    child: str
+    pid: int
+    started: int
+    program: str
+    rule: str
+
+
+class AskFor(Struct, frozen=True, kw_only=True, tag="ask-for"):
+    """Ask the guardians for a program in the child's name, and tell the child."""
+
+    child: str
+    program: str
+    title: str
+    rule: str
+    identity: str
+    """What an answer rests on: ``core.holding.identity_of``."""
+    place: str
+    sentence: str
+    """For the child, once the guardians have been asked."""
+
+
+class Release(Struct, frozen=True, kw_only=True, tag="release"):
+    """Let a held process go on: it may run."""
+
+    child: str
+    pid: int
+    started: int
+
+
+class EndGrant(Struct, frozen=True, kw_only=True, tag="end-grant"):
+    """A permission for one run has been used: the program was closed."""
+
+    child: str
+    grant: str
+
+
 class Thaw(Struct, frozen=True, kw_only=True, tag="thaw"):
     """Undo a freeze: there is time again."""
 
@@ -135,4 +185,4 @@ class Thaw(Struct, frozen=True, kw_only=True, tag="thaw"):
     account: str
 
 
-Effect = Notify | EndSession | Clear | StopProgram | Thaw
+Effect = Notify | EndSession | Clear | StopProgram | Hold | AskFor | Release | EndGrant | Thaw

@@ -29,6 +29,7 @@ class Capability(enum.StrEnum):
     LOCK = "lock"
     LOGOUT = "logout"
     FREEZE = "freeze"
+    HOLD = "hold"
     INPUT_EVIDENCE = "input-evidence"
     SOUND_EVIDENCE = "sound-evidence"
     SITES_DNS = "sites-dns"
@@ -115,6 +116,10 @@ class Host(Protocol):
 
     def unsettle(self) -> None:
         """Answers may have changed (a new policy, a grant, another hour): forget every ``Start.SETTLED`` at once."""
+
+    async def hold(self, pid: int, started: int) -> None:
+        """Let a process and its tree stand still, as ``Start.HOLD`` does, whatever its own account does to let it go on;
+        success when it is held already or gone.  What is held is in ``Snapshot.held`` until it is released or stopped."""
 
     async def release(self, pid: int, started: int) -> None:
         """Let a held process and its tree go on; success when it is gone or was not held."""

@@ -61,6 +61,12 @@ class ConfinedHost:
         """As the host."""
         self._host.unsettle()
 
+    async def hold(self, pid: int, started: int) -> None:
+        """Hold a program of the folder."""
+        if (pid, started) not in self._mine:
+            raise HostError("A trial holds only programs that it started itself")
+        await self._host.hold(pid, started)
+
     async def release(self, pid: int, started: int) -> None:
         """As the host."""
         await self._host.release(pid, started)

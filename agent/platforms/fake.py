@@ -30,6 +30,8 @@ class _Running:
     ignores_term: bool = False
     dying: Millis | None = None
     """Boot time at which a stop began."""
+    ran: Millis = 0
+    """How long it has run."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,8 @@ class FakeHost:
         self.clock.advance(millis, asleep=asleep)
         now = self.clock.instant.boot
         for pid, running in list(self.running.items()):
+            if pid not in self.held and not asleep and running.process.account not in self.frozen:
+                running.ran += millis
             if running.dying is not None:
                 patience = KILL_AFTER if running.ignores_term else 0
                 if now - running.dying >= patience:
@@ -150,6 +154,7 @@ class FakeHost:
 
     async def observe(self) -> Snapshot:
         mended, self.mended = tuple(self.mended), []
+        self.held &= self.running.keys()
         return Snapshot(
             mended=mended,
             people=hash(tuple(self.people.values())),
@@ -161,6 +166,7 @@ class FakeHost:
             processes=self._processes(),
             degraded=tuple(self.missing.values()),
             leftovers=tuple(sorted(a for a in self._watched if self._runs(a) and not self._has_session(a))),
+            held=frozenset(self.running[pid].process.key for pid in self.held),
         )
 
     def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
@@ -170,10 +176,20 @@ class FakeHost:
     def unsettle(self) -> None:
         self.settled.clear()
 
+    async def hold(self, pid: int, started: int) -> None:
+        root = self.running.get(pid)
+        if root is None or root.process.started != started:
+            return
+        if Capability.HOLD in self.missing:
+            raise HostError(f"This PC cannot hold a program: {self.missing[Capability.HOLD]}", "It is stopped instead.")
+        if root.process.account not in self._watched:
+            raise HostError(f"Process {pid} does not belong to a watched account", "It is left alone.")
+        self.held.update(self._tree(pid))
+
     async def release(self, pid: int, started: int) -> None:
         running = self.running.get(pid)
         if running is not None and running.process.started == started:
-            self.held.discard(pid)
+            self.held.difference_update(self._tree(pid))
 
     async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
         root = self.running.get(pid)
@@ -186,6 +202,7 @@ class FakeHost:
             if at_once or not running.ignores_term:
                 self.killed.append(running.process)
                 del self.running[member]
+                self.held.discard(member)
             elif running.dying is None:
                 running.dying = self.clock.instant.boot
 

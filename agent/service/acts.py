@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from agent.clock import SECOND, Millis
 from agent.core.authorize import RIGHTS_LAST
+from agent.core.holding import identity_of
 from agent.core.rules import duration_words
+from agent.core.schedule import day_bounds
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.protocol import (
     PIECE,
@@ -30,12 +33,14 @@ from agent.ipc.protocol import (
     SetPin,
 )
 from agent.ipc.server import Connection
-from agent.model.grant import Grant
+from agent.model.grant import Grant, Lasting, Request
 from agent.model.verdict import Notify
 from agent.service.audit import Audit
 from agent.service.guardian import Guardian, WrongSecret
+from agent.service.ledger_book import fit
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
+from agent.service.seals import Seals
 from agent.service.store import Store
 from agent.trust.envelope import MAX_ENVELOPE
 
@@ -54,8 +59,11 @@ class Acts:
     audit: Audit
     guardian: Guardian
     policies: PolicyStore
+    seals: Seals
     wall: Callable[[], Millis]
     installed: Callable[[InForce], Awaitable[None]]
+    _giving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One grant at a time: each is signed by a job, and what is given must not pass a ceiling meanwhile."""
 
     async def act(self, connection: Connection, body: Body) -> Result:
         """Do it; the server has ruled that this caller may."""
@@ -63,11 +71,13 @@ class Acts:
             case Prove():
                 return await self._prove(connection, body)
             case Give():
-                return self._give(connection, body)
+                async with self._giving:
+                    return await self._give(connection, body)
             case Release():
                 return self._release(connection, body)
             case Answer():
-                return self._answer(connection, body)
+                async with self._giving:
+                    return await self._answer(connection, body)
             case SetPin():
                 await self.guardian.set_pin(body.pin)
                 self._note(connection, "set-pin")
@@ -99,13 +109,38 @@ class Acts:
         connection.proven_until = self.loop.host.clock.now().boot + RIGHTS_LAST
         return Rights(seconds=RIGHTS_LAST // SECOND)
 
-    def _give(self, connection: Connection, body: Give) -> Done:
+    async def _give(self, connection: Connection, body: Give) -> Done:
         self._known(body.child)
-        grant = self._grant(connection, body.child, body.kind, body.seconds, body.subject, body.note)
-        sentence = self._put(connection, grant)
+        grant = self._grant(connection, body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
+        sentence = self._put(connection, grant, await self.seals.seal(grant))
         return Done(sentence=sentence, id=grant.id)
 
-    def _grant(self, connection: Connection, child: str, kind: str, seconds: int, subject: str, note: str) -> Grant:
+    def _grant(
+        self,
+        connection: Connection,
+        child: str,
+        kind: str,
+        seconds: int,
+        subject: str,
+        note: str,
+        lasting: Lasting | None = None,
+        identity: str = "",
+    ) -> Grant:
+        """The grant, as the ledger will keep it.  ``identity``: what the program ``subject`` is known by, when that was
+        pinned before."""
+        return fit(self._wanted(connection, child, kind, seconds, subject, note, lasting, identity))
+
+    def _wanted(
+        self,
+        connection: Connection,
+        child: str,
+        kind: str,
+        seconds: int,
+        subject: str,
+        note: str,
+        lasting: Lasting | None,
+        identity: str,
+    ) -> Grant:
         at = self.wall()
         by = self._name(connection)
         base = Grant(id=secrets.token_hex(6), child=child, kind="time", given=at, by=by, via=connection.via, note=note)
@@ -118,27 +153,44 @@ class Acts:
             # Without a time a lock lasts until it is released: "lock now" means until a guardian says otherwise.
             until = at + max(SHORTEST_LOCK, seconds) * SECOND if seconds > 0 else None
             return replace(base, kind="lock", until=until)
+        if kind == "refusal":
+            return replace(base, kind="refusal", subject=identity, title=subject, until=self._end_of_day(child))
+        if kind == "program" and lasting is not None:
+            until = self._end_of_day(child) if lasting == "today" else None
+            known = identity or self._program(child, subject)
+            title = _title(subject)
+            return replace(base, kind="program", subject=known, title=title, until=until, once=lasting == "once")
         if not 0 < seconds <= LONGEST_GRANT:
             raise Refused("For how long?", "Say a time of at most 24 hours.")
         until = at + seconds * SECOND
         if kind == "pause":
             return replace(base, kind="pause", until=until)
+        if lasting is not None:
+            raise Refused("Only a program is allowed once, for today or for good", "Say a time, such as 1h.")
         if kind == "site":
             if not subject:
                 raise Refused("Which site?", "Name its host.")
-            return replace(base, kind="site", subject=subject, until=until)
-        return replace(base, kind="program", subject=self._program(child, subject), until=until)
+            return replace(base, kind="site", subject=subject, title=subject, until=until)
+        known = identity or self._program(child, subject)
+        return replace(base, kind="program", subject=known, title=_title(subject), until=until)
 
-    def _put(self, connection: Connection, grant: Grant) -> str:
-        self.store.add_grant(grant)
+    def _end_of_day(self, child: str) -> Millis:
+        rules = self.loop.engine.rules
+        return day_bounds(self.loop.engine.today(child), rules.zone, rules.reset)[1]
+
+    def _put(self, connection: Connection, grant: Grant, seal: bytes) -> str:
+        """Enter a grant that was signed."""
+        self.store.add_grant(grant, seal)
+        name = grant.title or grant.subject.rpartition(":")[2]
         what = {
             "time": f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'} today",
-            "program": f"{grant.subject.rpartition(':')[2]} is allowed for a while",
+            "program": f"{name} is allowed {self._how_long(grant)}",
+            "refusal": f"{name} is not for today",
             "site": f"{grant.subject} is allowed for a while",
             "pause": "limits rest for a while",
             "lock": "the PC is paused",
         }[grant.kind]
-        self._note(connection, f"give-{grant.kind}", grant.child, f"{what} ({grant.id})")
+        self._note(connection, f"give-{grant.kind}", grant.child, f"{what} ({grant.id}, {grant.subject or grant.kind})")
         sentence = f"{grant.child}: {what}."
         text = what[0].upper() + what[1:] + "." + (f" {grant.note}" if grant.note else "")
         self.loop.push(
@@ -146,6 +198,13 @@ class Acts:
         )
         self.loop.wake()
         return sentence
+
+    def _how_long(self, grant: Grant) -> str:
+        if grant.once:
+            return "until it is closed"
+        if grant.until is None:
+            return "from now on"
+        return "for today" if grant.until == self._end_of_day(grant.child) else "for a while"
 
     def _within_ceiling(self, child: str, seconds: int) -> None:
         day = self.loop.engine.today(child)
@@ -172,12 +231,9 @@ class Acts:
         program = found.program if found is not None else known
         if program is None:
             raise NotFound(f"There is no program “{subject}” here", "Give the path of its file.")
-        if program.package:
-            return program.package
-        if program.sha256:
-            return f"sha256:{program.sha256}"
-        if program.protected:
-            return f"path:{program.path}"
+        identity = identity_of(program)
+        if identity:
+            return identity
         raise Refused(f"“{subject}” cannot be told from others of its name", "Give the path of its file.")
 
     def _release(self, connection: Connection, body: Release) -> Done:
@@ -186,24 +242,46 @@ class Acts:
         self.loop.wake()
         return Done(sentence=f"{grant.child}: the {grant.kind} has ended.", id=grant.id)
 
-    def _answer(self, connection: Connection, body: Answer) -> Done:
+    async def _answer(self, connection: Connection, body: Answer) -> Done:
         request = next((r for r in self.store.requests(limit=500) if r.id == body.request), None)
         if request is None:
             raise NotFound("There is no such request", "Look at the list of requests.", where=body.request)
-        by, grant = self._name(connection), None
-        if body.granted and request.kind != "comment":
-            seconds = body.seconds if body.seconds is not None else request.seconds or 3600
-            grant = self._grant(connection, request.child, request.kind, seconds, request.subject, body.reply)
+        grant = self._answered(connection, body, request)
+        seal = await self.seals.seal(grant) if grant is not None else b""
         state = "granted" if body.granted else "refused"
+        by = self._name(connection)
         self.store.answer_request(body.request, state, self.wall(), by, body.reply)
-        self._note(connection, f"request-{state}", request.child, f"{request.kind} ({request.id})")
+        what = request.identity or request.subject
+        self._note(connection, f"request-{state}", request.child, f"{request.kind} {what} ({request.id})")
         if grant is not None:
-            self._put(connection, grant)
+            self._put(connection, grant, seal)
         else:
             text = body.reply or ("Read." if body.granted else "Not now.")
             self.loop.push(Notify(child=request.child, kind="state", title=f"{by} has answered", text=text))
         self.loop.changed()
         return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
+
+    def _answered(self, connection: Connection, body: Answer, request: Request) -> Grant | None:
+        """What an answer gives.  A no to a program that waits is kept for the day, so that it is not asked again at once."""
+        if not body.granted:
+            if not request.identity:
+                return None
+            return self._grant(
+                connection, request.child, "refusal", 0, request.subject, body.reply, identity=request.identity
+            )
+        if request.kind == "comment":
+            return None
+        seconds = body.seconds if body.seconds is not None else request.seconds or 3600
+        return self._grant(
+            connection,
+            request.child,
+            request.kind,
+            seconds,
+            request.subject,
+            body.reply,
+            body.lasting,
+            request.identity,
+        )
 
     async def _install(self, connection: Connection, body: Install) -> Done:
         pieces = connection.pieces
@@ -241,3 +319,8 @@ class Acts:
 
     def _note(self, connection: Connection, action: str, child: str = "", detail: str = "") -> None:
         self.audit.append(connection.peer.account, connection.via, action, child, detail, at=self.wall())
+
+
+def _title(subject: str) -> str:
+    """What people call the program that was named by a path, a command or a word."""
+    return subject.rstrip("/").rpartition("/")[2] or subject

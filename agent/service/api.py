@@ -56,6 +56,8 @@ from agent.service.store import Store
 from agent.summary.facts import gather
 from agent.summary.wanted import Wanted
 
+MOST_OPEN = 20
+"""Open requests in a child's state: as many as a child may have."""
 MOST_RECORDED = 150
 """Rows of one kind in one answer: a frame holds them."""
 
@@ -126,7 +128,7 @@ class Api:
         """One child's state."""
         child = self._child(name)
         return child_state(
-            child, self._grants(name), self.store.requests(name, open_only=True, limit=10), self.goals.get(name)
+            child, self._grants(name), self.store.requests(name, open_only=True, limit=MOST_OPEN), self.goals.get(name)
         )
 
     def event(self, connection: Connection, notice: Notify | None) -> Event | None:

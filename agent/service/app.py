@@ -18,9 +18,10 @@ from agent.clock import Clock, Instant
 from agent.core.authorize import Who, who
 from agent.core.rules import Rules
 from agent.core.schedule import policy_day
-from agent.errors import HostError
+from agent.errors import FairtimeError, HostError
 from agent.ipc.peer import Peer
 from agent.ipc.server import Server
+from agent.model.grant import Grant
 from agent.model.policy import Family, Policy
 from agent.model.record import LedgerEvent
 from agent.model.verdict import Notify
@@ -37,6 +38,7 @@ from agent.service.guardian import Guardian
 from agent.service.lookout import Lookout, rules_for
 from agent.service.loop import ENGINE, Loop
 from agent.service.policies import InForce, PolicyStore
+from agent.service.seals import Seals
 from agent.service.statelock import StateLock
 from agent.service.store import Store
 from agent.summary.facts import gather
@@ -104,6 +106,8 @@ class Service:
             floor=at(rules.policy.issued),
         )
         self._resume(engine, store)
+        seals = Seals(settings.state, host.machine_id())
+        refused, trouble = await self._believed(store, audit, seals, engine)
         loop_of: list[Loop] = []
         host.watch(tuple(rules.accounts))
         await host.open(lambda: loop_of[0].wake() if loop_of else None)
@@ -112,12 +116,21 @@ class Service:
             loop_of.append(loop)
             if store.condition in ("restored", "lost"):
                 loop.troubles["ledger-" + store.condition] = store.advice
-            await self._serve(loop, store, audit, policies, unknown)
+            for number, text in enumerate((refused, trouble)):
+                if text:
+                    loop.troubles[("grants-refused", "grants")[number]] = text
+            await self._serve(loop, store, audit, policies, unknown, seals)
         finally:
             await host.close()
 
     async def _serve(
-        self, loop: Loop, store: Store, audit: Audit, policies: PolicyStore, unknown: tuple[str, ...]
+        self,
+        loop: Loop,
+        store: Store,
+        audit: Audit,
+        policies: PolicyStore,
+        unknown: tuple[str, ...],
+        seals: Seals,
     ) -> None:
         host, settings = self._host, self._settings
 
@@ -147,7 +160,7 @@ class Service:
             known: Rules = loop.engine.rules
             return who(peer.account, known.accounts, known.guardians, privileged=peer.uid == 0)
 
-        acts = Acts(loop, store, audit, guardian, policies, lambda: api.wall, installed)
+        acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed)
         api = Api(loop, store, audit, policies, doctor, acts.act, _goals(store))
         server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot)
 
@@ -212,6 +225,35 @@ class Service:
             await self._host.guard_logins(tuple(loop.engine.rules.accounts))
         except HostError as error:
             log.warning("%s", error)  # the ability LOGIN says it to everyone
+
+    async def _believed(self, store: Store, audit: Audit, seals: Seals, engine: Engine) -> tuple[str, str]:
+        """Check every grant's signature; what does not hold is no grant.  Returns what to tell about it.
+
+        When nothing can be checked, nothing that was given counts until the next start; what takes away still does.
+        """
+        given = store.sealed()
+        wall = _wall(engine, self._host.clock.now().wall)
+        try:
+            refused = await seals.check(given)
+        except FairtimeError as error:
+            store.disbelieve((g.grant.id for g in given if _loosens(g.grant)), forget=False)
+            return "", f"What guardians gave cannot be checked, so it does not count now: {error.title}. {error.advice}"
+        if not refused:
+            return "", ""
+        day = policy_day(wall, engine.rules.zone, engine.rules.reset).isoformat()
+        for one in given:
+            why = refused.get(one.grant.id)
+            if why is None:
+                continue
+            grant = one.grant
+            what = f"A {grant.kind} in the ledger was not given by a guardian: {why}."
+            log.error("%s (%s)", what, grant.id)
+            audit.append("service", "service", "grant-refused", grant.child, f"{what} {grant!r}", at=wall)
+            store.add_event(
+                LedgerEvent(at=wall, day=day, child=grant.child, kind="tamper", subject=grant.kind, text=what)
+            )
+        store.disbelieve(refused, forget=True)
+        return f"Somebody wrote {len(refused)} grants into the ledger that no guardian gave. They do not count.", ""
 
     def _resume(self, engine: Engine, store: Store) -> None:
         """Take up the last run's state; a damaged one is named, and what it would have told is forgone."""
@@ -296,6 +338,11 @@ def _goals(store: Store) -> dict[str, int]:
     with contextlib.suppress(msgspec.DecodeError):  # a child's own wish: losing it takes nothing from anybody
         return msgspec.json.decode(data, type=dict[str, int])
     return {}
+
+
+def _loosens(grant: Grant) -> bool:
+    """Whether a grant gives rather than takes."""
+    return grant.kind not in ("lock", "refusal") and not (grant.kind == "time" and grant.seconds < 0)
 
 
 def _wall(engine: Engine, fallback: int) -> int:

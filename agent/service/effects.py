@@ -14,7 +14,18 @@ from agent.clock import MINUTE, SECOND, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.record import EventKind
-from agent.model.verdict import Clear, Effect, EndSession, Notify, StopProgram, Thaw
+from agent.model.verdict import (
+    AskFor,
+    Clear,
+    Effect,
+    EndGrant,
+    EndSession,
+    Hold,
+    Notify,
+    Release,
+    StopProgram,
+    Thaw,
+)
 from agent.platforms.base import Host
 
 log = logging.getLogger(__name__)
@@ -48,6 +59,9 @@ class Effects:
     host: Host
     push: Callable[[Notify], None]
     record: Record
+    ask: Callable[[AskFor], None]
+    """Make the request, and tell the child."""
+    end_grant: Callable[[EndGrant], None]
     _endings: dict[str, _Ending] = field(default_factory=dict)
     _cleared: dict[str, Millis] = field(default_factory=dict)
     _stopped: dict[tuple[int, int], None] = field(default_factory=dict)
@@ -66,6 +80,14 @@ class Effects:
                     await self._end(effect, boot)
                 case Clear():
                     await self._clear(effect, boot)
+                case Hold():
+                    await self._hold(effect)
+                case Release():
+                    await self._release(effect)
+                case AskFor():
+                    self.ask(effect)
+                case EndGrant():
+                    self.end_grant(effect)
                 case Thaw():
                     await self._thaw(effect)
         for session in [s for s in self._endings if s not in ending]:
@@ -91,6 +113,26 @@ class Effects:
         except HostError as error:
             log.warning("cannot stop %s: %s", effect.program, error)
             self.record(effect.child, "degraded", effect.program, effect.rule, f"Could not be stopped: {error.title}")
+
+    async def _hold(self, effect: Hold) -> None:
+        try:
+            await self.host.hold(effect.pid, effect.started)
+            return
+        except HostError as error:
+            log.warning("cannot hold %s: %s", effect.program, error)
+            text = f"Could not be held, so it was stopped: {error.title}"
+            self.record(effect.child, "degraded", effect.program, effect.rule, text)
+        try:
+            await self.host.stop(effect.pid, effect.started, at_once=True)
+        except HostError as error:
+            log.warning("cannot stop %s: %s", effect.program, error)
+
+    async def _release(self, effect: Release) -> None:
+        try:
+            await self.host.release(effect.pid, effect.started)
+        except HostError as error:
+            log.warning("cannot let process %s go on: %s", effect.pid, error)
+            self.record(effect.child, "degraded", "", "", f"A program could not go on: {error.title}")
 
     async def _end(self, effect: EndSession, boot: Millis) -> None:
         last = self._endings.get(effect.session)

@@ -18,6 +18,7 @@ from agent.core.activity import Activity, activity
 from agent.core.authorize import ADMINISTRATOR
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
+from agent.core.holding import asked_guardians, identity_of, no_room, question
 from agent.core.judge import Running, running, verdict_on
 from agent.core.login import COME_IN, Entry, entry
 from agent.core.programs import Matchers, needs_hash
@@ -30,7 +31,7 @@ from agent.model.program import Process
 from agent.model.record import LedgerEvent
 from agent.model.snapshot import Session, Snapshot
 from agent.model.usage import Charge, Folding, Usage
-from agent.model.verdict import Effect, Ladder, Notify, ProgramVerdict
+from agent.model.verdict import AskFor, Effect, Ladder, Notify, ProgramVerdict
 
 NOTABLE_GAP = 30 * SECOND
 """A shorter time without observation is not worth a line; it is charged or not just the same."""
@@ -167,7 +168,7 @@ class Engine:
         for name, child in self.children.items():
             here = tuple(s for s in snapshot.sessions if self._is_use(name, s))
             left = tuple(a for a in snapshot.leftovers if self.rules.accounts.get(a) == name)
-            self._decide(name, child, now, here, left, out)
+            self._decide(name, child, now, here, left, snapshot.held, out)
         if clock_event is not None:
             day = next(iter(self.children.values())).moment
             out.events.append(
@@ -242,6 +243,7 @@ class Engine:
         now: Instant,
         sessions: tuple[Session, ...],
         leftovers: tuple[str, ...],
+        held: frozenset[tuple[int, int]],
         out: Step,
     ) -> None:
         at = moment(child.rules, out.wall, child.moment)
@@ -267,6 +269,7 @@ class Engine:
                 folding=child.folding,
                 ladder=child.ladder,
                 leftovers=leftovers,
+                held=held,
             )
         )
         child.grants = grants
@@ -310,10 +313,11 @@ class Engine:
         hash_matters = needs_hash(matcher.plan) or any(
             g.kind == "program" and g.subject.startswith("sha256:") for g in grants
         )
-        # The machine's own files are known by their place; only others are ever hashed.
-        if hash_matters and not process.program.sha256 and not process.program.protected:
-            return None
         verdict = verdict_on(matcher, process.program, at, child.usage, grants)
+        # The machine's own files are known by their place; only others are ever hashed.  What must be asked for can stand
+        # still until its hash is known.
+        if hash_matters and not process.program.sha256 and not process.program.protected and verdict.action != "ask":
+            return None
         return child.decision.judged.narrowed(verdict) if child.decision else verdict
 
     def settled(self, process: Process, verdict: ProgramVerdict | None) -> bool:
@@ -362,6 +366,19 @@ class Engine:
         usage = new_day(child.usage, at.day.isoformat()) if fresh else child.usage
         ladder = child.ladder if child.ladder.boot_id == now.boot_id else Ladder()
         return entry(child.rules, at, usage, self.grants_of(name), child.folding, ladder, now.boot)
+
+    def must_close(self, process: Process, verdict: ProgramVerdict, waiting: int) -> tuple[str, AskFor | None]:
+        """Why a starting program that must be asked for cannot be held (empty: it can), and the question it leaves.
+
+        ``waiting``: how many of the child's programs were held since the last tick.
+        """
+        name = self.rules.accounts[process.account]
+        child = self.children[name]
+        within = child.rules.plan(self.today(name)).answer_within
+        why = no_room(verdict.title, process.program, within, len(child.ladder.held) + waiting)
+        if not why or within or not identity_of(process.program):
+            return why, None
+        return why, question(name, asked_guardians(self.rules.policy.family), verdict, process.program, 0)
 
     def why(self, child: Child, program: Process) -> ProgramVerdict:
         """What would be decided about a program now."""

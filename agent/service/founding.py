@@ -10,13 +10,15 @@ from agent.platforms.base import Account, Host
 from agent.service.audit import Audit
 from agent.service.guardian import Guardian
 from agent.service.policies import PolicyStore
+from agent.service.seals import keep_key
 from agent.service.statelock import StateLock
 from agent.service.store import Store
 
 
-async def found(state: Path, host: Host, root: bytes, policy: bytes, pin: str, by: str) -> str:
+async def found(state: Path, host: Host, root: bytes, policy: bytes, pin: str, by: str, *, device_key: bytes) -> str:
     """Found a household in ``state``; returns the paper code.  Refused where one is founded already.
 
+    ``device_key`` (PKCS#8, PEM) signs grants from now on; ``root`` names it.
     The order matters: a PIN that cannot be set leaves no policy behind that nobody could lift.
     """
     wall: Millis = host.clock.now().wall
@@ -28,6 +30,7 @@ async def found(state: Path, host: Host, root: bytes, policy: bytes, pin: str, b
             await guardian.set_pin(pin)
             code = await guardian.new_rescue()
             await policies.begin(root, policy, wall)
+            keep_key(state, device_key)
             Audit.open(state, store, at=wall).append(by, "setup", "founded", at=wall)
         finally:
             store.close()

@@ -25,6 +25,7 @@ NAMES: Mapping[str, str] = {
     "verify": "agent.trust.verify",
     "summary": "agent.summary.job",
     "calendar": "agent.service.calendar",
+    "grants": "agent.trust.grants",
 }
 """Jobs, and the modules whose ``run(request: bytes) -> bytes`` does them; imported in the job's process only."""
 

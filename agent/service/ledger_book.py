@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.model.grant import Grant, Request
 from agent.model.record import LedgerEvent
 
 Row = tuple[Any, ...]
 
-GRANT = "id, child, kind, seconds, subject, day, given, until, by, via, note"
-REQUEST = "id, child, kind, seconds, subject, text, asked, state, answered, by, reply"
+GRANT = "id, child, kind, seconds, subject, title, day, given, until, once, by, via, note"
+REQUEST = "id, child, kind, seconds, subject, identity, place, text, asked, state, answered, by, reply"
 EVENT = "child, day, kind, subject, rule, at, text, count"
 
 MAX_OPEN_REQUESTS = 20
@@ -33,14 +35,19 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def given_of(row: Row) -> Grant:
+    """The grant as it was given; ``row`` begins with ``GRANT``."""
+    fields = dict(zip(GRANT.split(", "), row, strict=False))
+    fields["once"] = bool(fields["once"])
+    return Grant(**fields)
+
+
 def grant_of(row: Row) -> Grant:
     """``row`` holds ``GRANT`` and then ``ended``; a grant that was ended shows when in ``until``."""
-    names = GRANT.split(", ")
-    ended = row[len(names)]
-    fields = dict(zip(names, row, strict=False))
-    if ended is not None and (fields["until"] is None or ended < fields["until"]):
-        fields["until"] = ended
-    return Grant(**fields)
+    grant, ended = given_of(row), row[len(GRANT.split(", "))]
+    if ended is not None and (grant.until is None or ended < grant.until):
+        return replace(grant, until=ended)
+    return grant
 
 
 def request_of(row: Row) -> Request:
@@ -49,6 +56,31 @@ def request_of(row: Row) -> Request:
 
 def event_of(row: Row) -> LedgerEvent:
     return LedgerEvent(**dict(zip(EVENT.split(", "), row, strict=True)))
+
+
+def fit(grant: Grant) -> Grant:
+    """A grant as the ledger can keep it: what is signed is what comes back."""
+    return replace(
+        grant,
+        subject=writable(grant.subject),
+        title=writable(grant.title),
+        note=writable(grant.note),
+        by=writable(grant.by),
+        via=writable(grant.via),
+    )
+
+
+def same(request: Request, other: Request) -> bool:
+    """Whether ``other``, which is open, stands for ``request`` too."""
+    if (other.kind, other.identity) != (request.kind, request.identity):
+        return False
+    if request.identity:
+        return True
+    return (
+        abs(request.asked - other.asked) <= SAME_REQUEST
+        and other.subject == request.subject
+        and (request.kind != "comment" or other.text == request.text)
+    )
 
 
 def values(thing: Grant | Request, columns: str) -> Row:
@@ -69,6 +101,16 @@ class Grants:
         self._until: dict[str, Grant] = {}
         for row in rows:
             self.put(grant_of(row), ended=row[-1] is not None)
+
+    def drop(self, ident: str) -> None:
+        grant = self._all.pop(ident, None)
+        if grant is not None:
+            self._ended.discard(ident)
+            self._until.pop(ident, None)
+            self._timed.get(grant.day, {}).pop(ident, None)
+
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._all)
 
     def get(self, ident: str) -> Grant | None:
         return self._all.get(ident)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,12 +17,13 @@ from msgspec.structs import replace
 
 from agent.clock import MINUTE, SECOND, Instant, Millis
 from agent.core.rules import Rules
-from agent.errors import HostError, StoreError
+from agent.errors import HostError, NotFound, Refused, StoreError
+from agent.model.grant import Request
 from agent.model.program import Process, ProgramId
 from agent.model.record import EventKind, LedgerEvent
 from agent.model.snapshot import Snapshot
 from agent.model.usage import Charge
-from agent.model.verdict import Notify, ProgramVerdict
+from agent.model.verdict import AskFor, EndGrant, Notify, ProgramVerdict
 from agent.platforms.base import Capability, Host, Start, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
@@ -50,6 +52,8 @@ class _Denied:
 
     process: Process
     verdict: ProgramVerdict
+    why: str
+    question: AskFor | None = None
     count: int = 1
 
 
@@ -79,15 +83,23 @@ class Loop:
     """Set after the first tick under the policy in force: questions have answers from then on."""
     effects: Effects = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _holding: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    """Starts that were answered with ``HOLD`` since the last tick, by child."""
     _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
-    _told: dict[tuple[str, str], Millis] = field(default_factory=dict)
+    _told: dict[tuple[str, str, str], Millis] = field(default_factory=dict)
     _charges: list[Charge] = field(default_factory=list)
     _saved: Millis | None = None
     _events: bool = False
     _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.effects = Effects(self.host, lambda notice: self._tell(self.host.clock.now(), notice), self._record)
+        self.effects = Effects(
+            self.host,
+            lambda notice: self._tell(self.host.clock.now(), notice),
+            self._record,
+            self._ask,
+            self._end_grant,
+        )
         present = {a.capability for a in self.host.abilities() if a.present}
         self._events = {Capability.SESSIONS, Capability.START_EVENTS} <= present
 
@@ -148,6 +160,7 @@ class Loop:
             self._footing = footing
             self.host.unsettle()
         self.heed(self.snapshot)
+        self._holding.clear()
         self._tell_denied(now)
         await self.effects.apply(step.effects, now.boot)
         self._charges += step.charges
@@ -195,12 +208,21 @@ class Loop:
         verdict = self.engine.judge_start(process)
         if verdict is None or verdict.action not in ("block", "ask"):
             return Start.SETTLED if self.engine.settled(process, verdict) else Start.ALLOW
-        key = (self.engine.rules.accounts[process.account], verdict.program)
+        child = self.engine.rules.accounts[process.account]
+        why, question = verdict.sentence, None
+        if verdict.action == "ask":
+            held = self._holding.setdefault(child, set())
+            why, question = self.engine.must_close(process, verdict, len(held - {process.key}))
+            if not why:
+                held.add(process.key)
+                self._wake.set()
+                return Start.HOLD
+        key = (child, verdict.program)
         seen = self._denied.get(key)
         if seen is not None:
             seen.count += 1
         elif len(self._denied) < MOST_DENIED:
-            self._denied[key] = _Denied(process, verdict)
+            self._denied[key] = _Denied(process, verdict, why, question)
         self._wake.set()
         return Start.DENY
 
@@ -214,23 +236,64 @@ class Loop:
             verdict = one.verdict
             self.remember(child, program, one.process.program)
             kind: EventKind = "asked" if verdict.action == "ask" else "blocked"
-            self._record(child, kind, program, verdict.rule, verdict.sentence, count=one.count)
-            self._tell(
-                now,
-                Notify(
-                    child=child,
-                    kind="ask" if verdict.action == "ask" else "blocked",
-                    title=verdict.title,
-                    text=verdict.sentence,
-                    rule=verdict.rule,
-                    program=program,
-                ),
+            self._record(child, kind, program, verdict.rule, one.why, count=one.count)
+            if one.question is not None:
+                self._ask(one.question)
+                continue
+            notice = Notify(
+                child=child, kind="blocked", title=verdict.title, text=one.why, rule=verdict.rule, program=program
             )
+            self._tell(now, notice)
+
+    def _ask(self, question: AskFor) -> None:
+        """Ask the guardians in the child's name; the same program is asked for once as long as nobody has answered."""
+        text = question.sentence
+        request = Request(
+            id=secrets.token_hex(6),
+            child=question.child,
+            kind="program",
+            subject=question.title,
+            identity=question.identity,
+            place=question.place,
+            asked=self.wall,
+        )
+        try:
+            if self.store.add_request(request) == request:
+                self._record(question.child, "asked", question.program, question.rule, question.title)
+                self.changed()
+        except Refused:
+            text = f"{question.title} is new here. Many questions are open already: talk with your guardians."
+        except StoreError as error:
+            self._stumbled("ledger", error.title, error.advice)
+            text = f"{question.title} is new here. It could not be written down: ask your guardians yourself."
+        notice = Notify(
+            child=question.child,
+            kind="ask",
+            title=question.title,
+            text=text,
+            rule=question.rule,
+            program=question.program,
+        )
+        self._tell(self.host.clock.now(), notice)
+
+    def _end_grant(self, effect: EndGrant) -> None:
+        try:
+            self.store.end_grant(effect.grant, self.wall)
+        except StoreError as error:
+            self._stumbled("ledger", error.title, error.advice)
+        except NotFound:
+            log.warning("a permission for one run is gone already")
+
+    @property
+    def wall(self) -> Millis:
+        """Trusted time of the last tick."""
+        keeper = self.engine.keeper
+        return keeper.wall if keeper else self.host.clock.now().wall
 
     def _tell(self, now: Instant, notice: Notify) -> None:
         """Push a notice; that a program is not allowed is told once in a while, however it was noticed."""
         if notice.kind in ("blocked", "ask"):
-            key = (notice.child, notice.program)
+            key = (notice.child, notice.program, notice.kind)
             told = self._told.get(key)
             if told is not None and now.boot - told < NOTICE_AGAIN:
                 return
@@ -253,11 +316,11 @@ class Loop:
         self._record(child, kind, subject, rule, text)
 
     def _record(self, child: str, kind: EventKind, subject: str, rule: str, text: str, *, count: int = 1) -> None:
-        keeper = self.engine.keeper
-        wall = keeper.wall if keeper else self.host.clock.now().wall
         day = self.engine.today(child).isoformat()
         self._enter(
-            LedgerEvent(at=wall, day=day, child=child, kind=kind, subject=subject, rule=rule, text=text, count=count)
+            LedgerEvent(
+                at=self.wall, day=day, child=child, kind=kind, subject=subject, rule=rule, text=text, count=count
+            )
         )
 
     def _enter(self, event: LedgerEvent) -> None:

@@ -35,6 +35,15 @@ STEPS: tuple[Step, ...] = (
             at INTEGER NOT NULL, text TEXT NOT NULL, count INTEGER NOT NULL,
             PRIMARY KEY (child, day, kind, subject, rule)) STRICT, WITHOUT ROWID""",
     ),
+    (
+        # ``seal``: the signed envelope of a grant (``trust.seal``); a row without one that holds is no grant.
+        "ALTER TABLE given ADD COLUMN once INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE given ADD COLUMN title TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE given ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
+        # ``identity``: what a permission for the program asked for rests on; ``place``: where it lies.
+        "ALTER TABLE request ADD COLUMN identity TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE request ADD COLUMN place TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

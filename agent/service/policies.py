@@ -9,7 +9,6 @@ between any two leaves a policy that verifies: either the old one, or the new on
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from agent.model.policy import Policy
 from agent.platforms.base import Account
 from agent.resources import load_catalogue
 from agent.service import jobs
+from agent.service.whole import write
 from agent.trust import envelope, payload
 from agent.trust.question import Answer, Question
 
@@ -210,21 +210,8 @@ class PolicyStore:
             raise self._failed(error, name) from error
 
     def _write(self, name: str, data: bytes) -> None:
-        """All of it or nothing, also across a power cut: write aside, sync, rename, sync the folder."""
-        path = self._folder / name
-        aside = path.with_name(f".{name}.new")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write(self._folder / name, data)
         except OSError as error:
             raise self._failed(error, name) from error
 

@@ -33,6 +33,7 @@ from agent.service import ledger_book as book
 from agent.service import ledger_files as files
 from agent.service.ledger_files import Condition
 from agent.service.ledger_sums import Sums, window_start
+from agent.trust.seal import Given
 
 OVER = "over"
 """In place of the day of a loss: a guardian knows of it."""
@@ -185,9 +186,12 @@ class Store:
 
     # ---- grants ------------------------------------------------------------------------------------------------------
 
-    def add_grant(self, grant: Grant) -> None:
-        """Enter a guardian's grant; the same grant twice is once.  Synced before it returns."""
-        grant = msgspec.structs.replace(grant, subject=book.writable(grant.subject), note=book.writable(grant.note))
+    def add_grant(self, grant: Grant, seal: bytes = b"") -> None:
+        """Enter a guardian's grant with its signature; the same grant twice is once.  Synced before it returns.
+
+        A service that finds a grant without ``seal`` when it opens the ledger does not believe it (``service.seals``).
+        """
+        grant = book.fit(grant)
         known = self._given.get(grant.id)
         if known == grant:
             return
@@ -195,7 +199,8 @@ class Store:
             raise StoreError("A grant with this id exists already.", "Give each grant its own id.", where=grant.id)
         with self._transaction(durable=True):
             self._db.execute(
-                f"INSERT INTO given ({book.GRANT}) VALUES ({book.places(book.GRANT)})", book.values(grant, book.GRANT)
+                f"INSERT INTO given ({book.GRANT}, seal) VALUES ({book.places(book.GRANT)}, ?)",
+                (*book.values(grant, book.GRANT), seal),
             )
         self._given.put(grant)
 
@@ -212,6 +217,20 @@ class Store:
         self._given.put(ended, ended=True)
         return ended
 
+    def sealed(self) -> list[Given]:
+        """Every grant as it was given, with its seal, as the file holds it."""
+        rows = self._ask(f"SELECT {book.GRANT}, seal FROM given ORDER BY given, id")
+        return [Given(grant=book.given_of(row), seal=row[-1]) for row in rows]
+
+    def disbelieve(self, idents: Iterable[str], *, forget: bool) -> None:
+        """These grants do not count; ``forget``: they never did, and leave the ledger."""
+        gone = list(idents)
+        for ident in gone:
+            self._given.drop(ident)
+        if forget:
+            with self._transaction(durable=True):
+                self._db.executemany("DELETE FROM given WHERE id = ?", [(ident,) for ident in gone])
+
     def grants(self, child: str | None = None, *, day: str | None = None, at: int | None = None) -> tuple[Grant, ...]:
         """Grants in force: those of time on policy day ``day``, the others at ``at`` (trusted wall ms), oldest first.
 
@@ -224,21 +243,22 @@ class Store:
     def add_request(self, request: Request) -> Request:
         """Enter what a child asks; returns the open request that stands for it.
 
-        The same thing asked again within five minutes is the same request.  ``Refused`` with 20 open ones; a request that
+        The same thing asked again within five minutes is the same request, and a program whose identity is known is asked
+        for once as long as nobody has answered.  ``Refused`` with 20 open ones; a request that
         nobody answers expires after seven days.
         """
         request = msgspec.structs.replace(
-            request, subject=book.writable(request.subject), text=book.writable(request.text)
+            request,
+            subject=book.writable(request.subject),
+            identity=book.writable(request.identity),
+            place=book.writable(request.place),
+            text=book.writable(request.text),
         )
         waiting = list(self.requests(request.child, open_only=True, limit=1000))
         stale = [r for r in waiting if request.asked - r.asked > book.REQUEST_LIFE]
         waiting = [r for r in waiting if r not in stale]
         for other in waiting:
-            if (
-                abs(request.asked - other.asked) <= book.SAME_REQUEST
-                and (other.kind, other.subject) == (request.kind, request.subject)
-                and (request.kind != "comment" or other.text == request.text)
-            ):
+            if book.same(request, other):
                 return other
         if len(waiting) >= book.MAX_OPEN_REQUESTS:
             raise Refused(
@@ -456,7 +476,10 @@ class Store:
         """After rows were deleted."""
         self._sums.clear()
         self._usage.clear()
-        self._given = self._load_grants()
+        # What was checked is what is in memory: from the file only what has gone is taken.
+        kept = {ident for (ident,) in self._ask("SELECT id FROM given")}
+        for ident in self._given.ids() - kept:
+            self._given.drop(ident)
 
     def _forget_use(self, child: str | None, before: str, needed: str) -> None:
         mine = "(?1 IS NULL OR child = ?1) AND day < ?2"

@@ -23,7 +23,7 @@ from agent.tray import spawn
 from agent.tray.deeds import Deeds
 from agent.tray.notices import Notices
 from agent.tray.panel import PanelIcon, load_pystray
-from agent.tray.view import Act, NoticeWords, Row, View, notice, view
+from agent.tray.view import Act, NoticeWords, Row, View, news, notice, question, view
 from agent.tray.words import Words, assets, session_words
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ class Tray:
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._status: Status | None = None
         self._shown: View = view(None, words)
+        self._told: frozenset[str] = frozenset()
+        """Open requests that were shown."""
         self._heard = time.monotonic()
         self._panel: PanelIcon | None = None
         self._window: spawn.Window | None = None
@@ -213,6 +215,11 @@ class Tray:
 
     def _new_status(self, status: Status | None) -> None:
         self._status = status
+        for request in news(status, self._told):
+            # Also at login: a request that nobody has answered is never silent.
+            self._notices.show(question(request, self._words))
+        if status is not None:
+            self._told = frozenset(r.id for state in status.children for r in state.requests)
         self._heard = time.monotonic()
         self._shown = view(status, self._words)
         if self._panel is not None:
@@ -222,6 +229,8 @@ class Tray:
         self._follow()
 
     def _new_notice(self, event: Notify) -> None:
+        if event.kind == "ask" and self._status is not None and self._status.role in ("guardian", "administrator"):
+            return  # the request itself tells a guardian, with what there is to answer
         words = notice(event, self._words)
         self._notices.show(words)
         if words.countdown and not event.program and event.left:

@@ -34,6 +34,7 @@ from agent.ipc.protocol import (
     Text,
     Welcome,
 )
+from agent.model.grant import Request
 from agent.platforms.base import Desk
 from agent.tray import spawn
 from agent.tray.helplines import help_text
@@ -65,7 +66,7 @@ def body_of(act: Act, text: str = "") -> Body:
         case "release":
             return Release(grant=act.subject)
         case "grant":
-            return Answer(request=act.subject, granted=True)
+            return Answer(request=act.subject, granted=True, lasting=act.lasting)
         case "refuse":
             return Answer(request=act.subject, granted=False)
         case "week" | "summary":
@@ -317,10 +318,33 @@ def _deed_text(act: Act, status: Status | None, words: Words) -> str:
                 "The screen of {child} is locked for {time}.", child=act.child, time=duration(act.seconds, words)
             )
         case "release":
-            return words("The pause or lock of {child} ends now.", child=act.child)
+            return words("What {child} was given or told ends now.", child=act.child)
         case "grant":
-            return words("{child} gets what was asked for.", child=act.child)
+            return _yes_text(act, status, words)
+    program = _program(act, status)
+    if program is not None:
+        return words("{child} does not get {program} today.", child=act.child, program=program.subject)
     return words("{child} does not get what was asked for.", child=act.child)
+
+
+def _yes_text(act: Act, status: Status | None, words: Words) -> str:
+    program = _program(act, status)
+    if program is None:
+        return words("{child} gets what was asked for.", child=act.child)
+    named = {"child": act.child, "program": program.subject}
+    said = {
+        "once": words("{child} may use {program} until it is closed.", **named),
+        "today": words("{child} may use {program} today.", **named),
+        "good": words("{child} may use {program} from now on.", **named),
+    }.get(act.lasting or "", words("{child} may use {program} for an hour.", **named))
+    # The whole of where it lies and what the permission rests on: a name can be anybody's.
+    return "\n".join((said, *(line for line in (program.place, program.identity) if line)))
+
+
+def _program(act: Act, status: Status | None) -> Request | None:
+    state = _child(act, status)
+    found = (r for r in state.requests if r.id == act.subject and r.kind == "program") if state else ()
+    return next(iter(found), None)
 
 
 def _state_text(act: Act, status: Status | None, words: Words) -> str:

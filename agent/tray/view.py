@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.ipc.protocol import ChildState, Status
-from agent.model.grant import Request
+from agent.model.grant import Grant, Lasting, Request
 from agent.model.verdict import Notify
 from agent.tray.words import ENGLISH, Words
 
@@ -46,6 +46,8 @@ class Act:
     child: str = ""
     seconds: int = 0
     subject: str = ""
+    lasting: Lasting | None = None
+    """How long a yes to a program lasts."""
 
 
 ACTS = frozenset(
@@ -162,6 +164,7 @@ def _child(status: Status, state: ChildState, words: Words) -> View:
     rows = (
         Row(head, Act("state", state.child)),
         *_because(state, head),
+        *_waiting(state, words),
         _programs(state, words),
         _allowed(state, words),
         _ask(state, words),
@@ -218,6 +221,14 @@ def _because(state: ChildState, head: str) -> tuple[Row, ...]:
     return (Row(sentence, Act("state", state.child)),) if sentence and sentence != head else ()
 
 
+def _waiting(state: ChildState, words: Words) -> Iterable[Row]:
+    """Programs that a guardian has been asked for."""
+    for request in _open(state):
+        if request.identity:
+            label = words("{program} waits for a guardian's answer", program=request.subject)
+            yield Row(clipped(label), Act("state", state.child))
+
+
 def _programs(state: ChildState, words: Words) -> Row:
     rows = [
         Row(
@@ -271,6 +282,7 @@ def _guardian(state: ChildState, words: Words) -> tuple[Row, ...]:
     rows.append(SEPARATOR)
     rows += _held(state, words)
     rows.append(_requests(state, words))
+    rows += _permits(state, words)
     rows.append(Row(words("Limits…"), Act("limits", state.child)))
     rows.append(Row(words("Summary"), Act("summary", state.child)))
     return tuple(rows)
@@ -294,18 +306,49 @@ def _held(state: ChildState, words: Words) -> Iterable[Row]:
 
 def _requests(state: ChildState, words: Words) -> Row:
     waiting = tuple(_open(state))
-    rows = tuple(
-        Row(
-            asked(request, words),
-            rows=(
-                Row(words("Yes"), Act("grant", state.child, request.seconds, request.id)),
-                Row(words("No"), Act("refuse", state.child, 0, request.id)),
-            ),
-        )
-        for request in waiting
-    )
+    rows = tuple(Row(asked(request, words), rows=tuple(_answers(state, request, words))) for request in waiting)
     label = words("Requests") + (f" ({len(waiting)})" if waiting else "")
     return Row(label, rows=rows or (Row(words("None waiting"), enabled=False),))
+
+
+def _answers(state: ChildState, request: Request, words: Words) -> Iterable[Row]:
+    if request.place:
+        yield Row(clipped(request.place), enabled=False)
+    if request.kind == "program":
+        yields: tuple[tuple[Lasting, str], ...] = (
+            ("once", words("Yes, until it is closed")),
+            ("today", words("Yes, for today")),
+            ("good", words("Yes, from now on")),
+        )
+        for lasting, label in yields:
+            yield Row(label, Act("grant", state.child, 0, request.id, lasting))
+        yield Row(words("Not today"), Act("refuse", state.child, 0, request.id))
+        return
+    yield Row(words("Yes"), Act("grant", state.child, request.seconds, request.id))
+    yield Row(words("No"), Act("refuse", state.child, 0, request.id))
+
+
+def _permits(state: ChildState, words: Words) -> Iterable[Row]:
+    """Programs that a guardian said yes or no to, each with the way back."""
+    said = [grant for grant in state.grants if grant.kind in ("program", "refusal")]
+    if said:
+        rows = tuple(
+            Row(permit(grant, words), rows=(Row(words("Withdraw"), Act("release", state.child, subject=grant.id)),))
+            for grant in said[-LONGEST_LIST:]
+        )
+        yield Row(words("Programs you answered for"), rows=rows)
+
+
+def permit(grant: Grant, words: Words = ENGLISH) -> str:
+    """A yes or no to a program in a few words."""
+    name = grant.title or grant.subject
+    if grant.kind == "refusal":
+        return clipped(words("{program}: not today", program=name))
+    if grant.once:
+        return clipped(words("{program}: until it is closed", program=name))
+    if grant.until is None:
+        return clipped(words("{program}: from now on", program=name))
+    return clipped(words("{program}: for a while", program=name))
 
 
 def _open(state: ChildState) -> Iterable[Request]:
@@ -338,6 +381,22 @@ class NoticeWords:
     text: str
     urgent: bool
     countdown: bool
+
+
+def question(request: Request, words: Words = ENGLISH) -> NoticeWords:
+    """What a guardian is shown of a new request."""
+    if request.kind == "comment":
+        title = words("{child} says something", child=request.child)
+    else:
+        title = words("{child} asks", child=request.child)
+    return NoticeWords(title, asked(request, words), urgent=bool(request.identity), countdown=False)
+
+
+def news(status: Status | None, known: frozenset[str]) -> tuple[Request, ...]:
+    """The open requests that a guardian's tray has not told of; none in a child's."""
+    if status is None or status.role not in ("guardian", "administrator"):
+        return ()
+    return tuple(r for state in status.children for r in _open(state) if r.id not in known)
 
 
 def notice(event: Notify, words: Words = ENGLISH) -> NoticeWords:

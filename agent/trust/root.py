@@ -1,7 +1,8 @@
 """``root.json``: whose keys may sign, and how many are needed.  TUF Root metadata (https://theupdateframework.io).
 
-TUF's ``root`` role says who may change the keys, its ``targets`` role who may sign policies; ``timestamp`` and ``snapshot``
-serve a server that Fairtime does not have and stay empty.  A root never expires in effect (its date lies far ahead):
+TUF's ``root`` role says who may change the keys, its ``targets`` role who may sign policies, and ``timestamp``, TUF's role
+for what is signed often, holds the key of the PC itself, which signs grants; ``snapshot`` serves a server that Fairtime
+does not have and stays empty.  A root never expires in effect (its date lies far ahead):
 nobody should lose their limits because a key file grew old.  Heavy imports: jobs and commands only.
 """
 
@@ -59,16 +60,43 @@ def signers(root: Metadata[Root]) -> tuple[dict[str, Key], int]:
     return {keyid: root.signed.keys[keyid] for keyid in role.keyids if keyid in root.signed.keys}, role.threshold
 
 
+def givers(root: Metadata[Root]) -> dict[str, Key]:
+    """The keys that may sign a grant, by id; one is enough: the PC's own, and each that may sign policies."""
+    keyids = (*root.signed.roles["timestamp"].keyids, *root.signed.roles["targets"].keyids)
+    return {keyid: root.signed.keys[keyid] for keyid in keyids if keyid in root.signed.keys}
+
+
+def devices(root: Metadata[Root]) -> list[Key]:
+    """The keys of PCs: those that may sign grants only."""
+    return [root.signed.keys[keyid] for keyid in root.signed.roles["timestamp"].keyids if keyid in root.signed.keys]
+
+
+def with_device(old: Metadata[Root], device: Key, by: Sequence[Signer]) -> bytes:
+    """The next root, in which ``device`` may sign grants too.  ``TrustError`` unless enough guardians sign (``by``)."""
+    keys, threshold = signers(old)
+    data = make(
+        list(keys.values()),
+        by,
+        devices=[*devices(old), device],
+        threshold=threshold,
+        root_threshold=old.signed.roles["root"].threshold,
+        version=old.signed.version + 1,
+    )
+    rotated(old, data)
+    return data
+
+
 def make(
     keys: Sequence[Key],
     by: Sequence[Signer],
     *,
+    devices: Sequence[Key] = (),
     threshold: int = 1,
     root_threshold: int = 1,
     version: int = 1,
     now: dt.datetime | None = None,
 ) -> bytes:
-    """A new root: each of ``keys`` may sign policies and change keys; signed ``by``."""
+    """A new root: each of ``keys`` may sign policies and change keys, each of ``devices`` only grants; signed ``by``."""
     if not 1 <= threshold <= len(keys) or not 1 <= root_threshold <= len(keys):
         raise TrustError(
             f"{len(keys)} keys cannot give {max(threshold, root_threshold)} signatures",
@@ -80,6 +108,8 @@ def make(
     for key in keys:
         signed.add_key(key, "root")
         signed.add_key(key, "targets")
+    for key in devices:
+        signed.add_key(key, "timestamp")
     signed.roles["root"].threshold = root_threshold
     signed.roles["targets"].threshold = threshold
     metadata = Metadata(signed)

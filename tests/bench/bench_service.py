@@ -161,7 +161,8 @@ def _household(folder: Path, account: str, unknown_programs: Action = "allow") -
         guardians=[Guardian(name="ana", account="root")],
         children=[Child(name="mia", accounts=[account], preset="older", limits=limits)],
     )
-    signer = signing.new_signer()
+    signer, device = signing.new_signer(), signing.new_signer()
     data = signing.sign_policy(build(family, version=1), signer)
-    keys = root.make([signer.public_key], [signer])
-    asyncio.run(found(folder / "state", platforms.host(), keys, data, "bench-pin", "root"))
+    keys = root.make([signer.public_key], [signer], devices=[device.public_key])
+    key = signing.pem(device, None)
+    asyncio.run(found(folder / "state", platforms.host(), keys, data, "bench-pin", "root", device_key=key))

@@ -307,6 +307,34 @@ class HostContract:
         await opened.pass_time(300)
         assert opened.alive(key) and not opened.still(key)
 
+    async def test_a_tree_is_held_and_let_go_on(self, opened: Rig) -> None:
+        keys = await opened.start(opened.child, "chess", offspring=2)
+        await until_seen(opened, keys[0])
+        assert keys[0] not in (await opened.host.observe()).held
+        await opened.host.hold(*keys[0])
+        await opened.host.hold(*keys[0])
+        await opened.pass_time(300)
+        assert keys[0] in (await opened.host.observe()).held
+        assert all(opened.alive(key) and opened.still(key) for key in keys)
+        await opened.host.release(*keys[0])
+        await opened.pass_time(300)
+        assert keys[0] not in (await opened.host.observe()).held
+        assert all(opened.alive(key) and not opened.still(key) for key in keys)
+
+    async def test_what_is_held_can_be_stopped(self, opened: Rig) -> None:
+        keys = await opened.start(opened.child, "chess", stubborn=True, offspring=1)
+        await until_seen(opened, keys[0])
+        await opened.host.hold(*keys[0])
+        await opened.host.stop(*keys[0], at_once=True)
+        assert await until_gone(opened, keys, within=2_000)
+        assert not (await opened.host.observe()).held
+
+    async def test_strangers_are_not_held(self, opened: Rig) -> None:
+        (key,) = await opened.start(opened.stranger, "chess")
+        with pytest.raises(HostError):
+            await opened.host.hold(*key)
+        assert opened.alive(key) and not opened.still(key)
+
     async def test_releasing_what_is_gone_is_success(self, opened: Rig) -> None:
         (key,) = await opened.start(opened.child, "chess")
         await opened.host.stop(*key, at_once=True)

@@ -21,6 +21,7 @@ if sys.platform != "linux":
 
 from agent.errors import HostError
 from agent.platforms.linux import procfs
+from agent.platforms.linux.holding import Holder
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.starts import StartEvents
 from tests.contract.host_contract import HostContract, Key, Rig, until_seen
@@ -96,7 +97,10 @@ class RealRig:
 
     def still(self, key: Key) -> bool:
         stat = procfs.stat(key[0])
-        return stat is not None and stat.started == key[1] and stat.state == "T"
+        if stat is None or stat.started != key[1]:
+            return False
+        frozen = f"{Holder().root()}{procfs.unified(key[0])}/cgroup.freeze"
+        return stat.state == "T" or procfs.read(frozen, 8).strip() == b"1"
 
     async def pass_time(self, millis: int) -> None:
         await asyncio.sleep(millis / 1000)

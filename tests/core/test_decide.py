@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from agent.clock import HOUR, MINUTE
 from agent.core.activity import Activity
+from agent.core.holding import identity_of
 from agent.model.grant import Grant
 from agent.model.snapshot import Session
 from agent.model.usage import Folding
-from agent.model.verdict import EndSession, Ladder, Notify, StopProgram, Thaw
+from agent.model.verdict import AskFor, EndSession, Hold, Ladder, Notify, StopProgram, Thaw
 from tests.core.scene import (
     CHESS,
     MONDAY,
@@ -339,8 +340,12 @@ def test_what_must_be_asked_for_is_told_so() -> None:
     one = Run(mia(HOUR_A_DAY + 'programs = [{ program = "chess", action = "ask" }]'))
     one.processes = (process(CHESS),)
     found = one.step()
-    assert told(found.effects) == [("ask", "Chess", "Chess is new here. Ask a guardian for it.")]
-    assert stopped(found.effects) == [(10, True)]
+    hold, question = found.effects
+    assert hold == Hold(child="mia", pid=10, started=hold.started, program="chess", rule="mia/program:chess")  # type: ignore[union-attr]
+    assert isinstance(question, AskFor)
+    assert question.sentence.startswith("Chess is new here.")
+    assert question.identity == identity_of(CHESS)
+    assert not stopped(found.effects)
 
 
 @pytest.mark.parametrize("action", ["warn", "inform"])

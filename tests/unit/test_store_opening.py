@@ -267,11 +267,11 @@ def test_migrating_keeps_everything_and_a_copy_of_before(tmp_path: Path) -> None
     begin(tmp_path)
     newer = (*migrations.STEPS, ("ALTER TABLE charge ADD COLUMN device TEXT NOT NULL DEFAULT ''",))
     opened = files.open_ledger(tmp_path, "pc-1", newer)
-    assert migrations.version(opened.connection) == 2
+    assert migrations.version(opened.connection) == len(newer)
     assert opened.connection.execute("SELECT millis, device FROM charge").fetchall() == [(1_000, "")]
     opened.connection.close()
     with sqlite3.connect(files.backups(tmp_path)[0]) as copy:
-        assert migrations.version(copy) == 1
+        assert migrations.version(copy) == len(newer) - 1
         assert copy.execute("SELECT millis FROM charge").fetchall() == [(1_000,)]
     copy.close()
 

@@ -14,6 +14,7 @@ from agent.ipc.protocol import (
     Answer,
     Ask,
     Body,
+    ChildState,
     Document,
     Done,
     GetRecorded,
@@ -23,10 +24,13 @@ from agent.ipc.protocol import (
     Release,
     Result,
     Rights,
+    Status,
     Text,
 )
+from agent.model.grant import Request
+from agent.model.verdict import Verdict
 from agent.tray import spawn
-from agent.tray.deeds import Deeds, body_of, command_of, readable
+from agent.tray.deeds import Deeds, _deed_text, body_of, command_of, readable
 from agent.tray.view import ACTS, GUARDED, Act, NoticeWords
 from agent.tray.words import ENGLISH
 
@@ -223,3 +227,21 @@ def test_readable_leaves_nothing_out() -> None:
     text = readable(document)
     for fact in ("a b:", "1", "2", "yes", "x", '{"k":1}'):
         assert fact in text
+
+
+def test_the_pin_dialog_says_which_program_exactly_and_for_how_long() -> None:
+    request = Request(
+        id="r1", child="mia", kind="program", subject="chess", identity="sha256:ab", place="/home/mia/chess", asked=0
+    )
+    verdict = Verdict(child="mia", day="2026-03-02", remaining=None, binding=None)
+    child = ChildState(child="mia", verdict=verdict, seconds_left=None, sentence="", requests=(request,))
+    status = Status(role="guardian", protection="protected", policy="in force", children=(child,))
+    for lasting, words in (("once", "until it is closed"), ("today", "today"), ("good", "from now on")):
+        act = Act("grant", "mia", 0, "r1", lasting)  # type: ignore[arg-type]  # literals of Lasting
+        text = _deed_text(act, status, ENGLISH)
+        assert words in text
+        assert "/home/mia/chess" in text
+        assert "sha256:ab" in text
+        assert body_of(act) == Answer(request="r1", granted=True, lasting=lasting)  # type: ignore[arg-type]
+    assert _deed_text(Act("refuse", "mia", 0, "r1"), status, ENGLISH) == "mia does not get chess today."
+    assert "what was asked for" in _deed_text(Act("grant", "mia", 0, "r2"), status, ENGLISH)

@@ -12,7 +12,22 @@ from msgspec.structs import replace
 from agent.ipc.protocol import ChildState, ProgramUse, Status
 from agent.model.grant import Grant, Request
 from agent.model.verdict import Constraint, ConstraintKind, Notify, Stage, Verdict
-from agent.tray.view import ACTS, GUARDED, LONGEST_LABEL, Act, Face, Kind, Row, clipped, duration, face, notice, view
+from agent.tray.view import (
+    ACTS,
+    GUARDED,
+    LONGEST_LABEL,
+    Act,
+    Face,
+    Kind,
+    Row,
+    clipped,
+    duration,
+    face,
+    news,
+    notice,
+    question,
+    view,
+)
 
 
 def state(
@@ -249,3 +264,54 @@ def test_what_needs_a_pin_stands_only_below_guardian_in_a_childs_menu(child: Chi
     for row in view(child_status(child)).rows:
         if row.label != "Guardian (PIN)":
             assert not any(inner.act and inner.act.name in GUARDED for inner in every((row,)))
+
+
+# ---- programs that wait for an answer ----------------------------------------------------------------------------
+
+WAITING = Request(
+    id="r9", child="mia", kind="program", subject="chess", identity="sha256:ab", place="/home/mia/chess", asked=0
+)
+
+
+def test_a_child_sees_what_waits() -> None:
+    assert "chess waits for a guardian's answer" in labels(child_status(state(requests=(WAITING,))))
+    answered = replace(WAITING, state="granted")
+    assert "chess waits for a guardian's answer" not in labels(child_status(state(requests=(answered,))))
+
+
+def test_a_guardian_answers_once_today_for_good_or_no() -> None:
+    status = Status(role="guardian", protection="protected", policy="in force", children=(state(requests=(WAITING,)),))
+    shown = view(status)
+    assert shown.face.minutes == 1, "the badge"
+    acts = {row.label: row.act for row in every(shown.rows) if row.act and row.act.subject == "r9"}
+    assert acts == {
+        "Yes, until it is closed": Act("grant", "mia", 0, "r9", "once"),
+        "Yes, for today": Act("grant", "mia", 0, "r9", "today"),
+        "Yes, from now on": Act("grant", "mia", 0, "r9", "good"),
+        "Not today": Act("refuse", "mia", 0, "r9"),
+    }
+    assert "/home/mia/chess" in [row.label for row in every(shown.rows)]
+
+
+def test_each_request_is_told_once_to_a_guardian_and_never_to_a_child() -> None:
+    status = Status(role="guardian", protection="protected", policy="in force", children=(state(requests=(WAITING,)),))
+    assert news(status, frozenset()) == (WAITING,)
+    assert news(status, frozenset({"r9"})) == ()
+    assert news(child_status(state(requests=(WAITING,))), frozenset()) == ()
+    assert news(None, frozenset()) == ()
+    said = question(WAITING)
+    assert (said.title, said.text, said.urgent) == ("mia asks", "chess", True)
+
+
+def test_answers_for_good_can_be_withdrawn() -> None:
+    given = (
+        Grant(id="g1", child="mia", kind="program", subject="deb:chess", title="chess", given=0, by="Ana"),
+        Grant(id="g2", child="mia", kind="refusal", subject="deb:doom", title="doom", given=0, until=9, by="Ana"),
+        Grant(id="g3", child="mia", kind="program", subject="deb:go", title="go", given=0, once=True, by="Ana"),
+        Grant(id="g4", child="mia", kind="program", subject="deb:ur", title="ur", given=0, until=9, by="Ana"),
+    )
+    said = labels(child_status(state(grants=given)))
+    for line in ("chess: from now on", "doom: not today", "go: until it is closed", "ur: for a while"):
+        assert line in said
+    acts = [row.act for row in every(view(child_status(state(grants=given))).rows) if row.act]
+    assert Act("release", "mia", subject="g1") in acts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -284,7 +285,7 @@ class TestStore:
     ) -> None:
         kept = begun(tmp_path, 1)
         calls = 0
-        fsync, replace = policies.os.fsync, Path.replace
+        fsync, replace = os.fsync, Path.replace
 
         def cut(real: Callable[..., object]) -> Callable[..., object]:
             def act(*arguments: object) -> object:
@@ -297,7 +298,7 @@ class TestStore:
             return act
 
         with monkeypatch.context() as patched:
-            patched.setattr(policies.os, "fsync", cut(fsync))
+            patched.setattr(os, "fsync", cut(fsync))
             patched.setattr(Path, "replace", cut(replace))
             with pytest.raises(KeyboardInterrupt):
                 asyncio.run(kept.install(signed(payload(2)), NOW))
@@ -314,7 +315,7 @@ class TestStore:
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(policies.os, "fsync", full)
+            patched.setattr(os, "fsync", full)
             with pytest.raises(StoreError, match="No space"):
                 asyncio.run(kept.install(signed(payload(2)), NOW))
         found = asyncio.run(store(tmp_path).load(NOW))

@@ -17,6 +17,7 @@ def of(
     logind: str,
     logins: str,
     freeze: bool,
+    hold: bool,
     input_present: bool,
     sound_present: bool,
     guarded: bool,
@@ -43,6 +44,10 @@ def of(
         there(
             Capability.FREEZE, freeze,
             "The kernel's cgroup v2 with systemd's user slices is needed: start with systemd.unified_cgroup_hierarchy=1.",
+        ),
+        Ability(
+            Capability.HOLD, True,
+            "" if hold else "By signals, looked at twenty times a second: the kernel's cgroup v2 is not there.",
         ),
         there(
             Capability.INPUT_EVIDENCE, input_present,

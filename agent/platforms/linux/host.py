@@ -40,6 +40,7 @@ from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.packages import Content, Owned
 from agent.platforms.linux.processes import ROTATION, ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
+from agent.platforms.linux.standing import Standing
 from agent.platforms.linux.starts import StartEvents
 from agent.platforms.linux.stopping import Stopping
 
@@ -94,6 +95,7 @@ class LinuxHost:
         self._logins = Logins()
         self._tending = Tending(guard)
         self._evidence = Evidence()
+        self._standing = Standing(self._broke_out)
         self._decide: Callable[[Process], Start] | None = None
         self._gating = Gating(
             gate, self._identifier, hash_of=self._hash_of, look=self._look_after, rescan=self._rescan,
@@ -122,6 +124,7 @@ class LinuxHost:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="identity")
         self._identifier.hash_later = self._hash_later
         self._identifier.verify_later = self._verify_later
+        self._standing.holder.open()
         await self._loop.run_in_executor(self._thread, self._build)
         self._logind = Logind(self._sessions_changed, address=self._bus_address)
         try:
@@ -143,6 +146,7 @@ class LinuxHost:
         await self._tending.close()
         await self._gating.close()
         await self._endings.close()
+        self._standing.holder.close()
         await self._stopping.close()
         self._starts.close()
         if self._logind is not None:
@@ -167,23 +171,17 @@ class LinuxHost:
 
     def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         self._decide = decide
-        self._gating.ask(decide, otherwise)
+        self._gating.ask(self._standing.before(decide), otherwise)
 
     def unsettle(self) -> None:
         """Only the exec gate remembers answers; events are asked about each time."""
         self._gating.unsettle()
 
+    async def hold(self, pid: int, started: int) -> None:
+        self._standing.hold(pid, started)
+
     async def release(self, pid: int, started: int) -> None:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        try:
-            stat = procfs.stat(pid)
-            if stat is not None and stat.started == started:
-                _signal(pidfd, signal.SIGCONT)
-        finally:
-            os.close(pidfd)
+        self._standing.holder.release(pid, started)
 
     async def observe(self) -> Snapshot:
         now = self.clock.now().boot
@@ -195,6 +193,7 @@ class LinuxHost:
         if not ids <= self._session_ids:
             self._wake_soon()
         self._session_ids = ids
+        self._standing.look(now, self._table.processes, self._logind)
         blind, logind = self._blind(), self._logind
         return Snapshot(
             sessions=sessions,
@@ -204,6 +203,7 @@ class LinuxHost:
             mended=self._tending.take(),
             people=self._people,
             leftovers=self._endings.leftovers(logind.logins.values()) if logind and logind.present else (),
+            held=self._standing.held,
         )
 
     def identify(self, path: str) -> Process | None:
@@ -235,6 +235,7 @@ class LinuxHost:
             logins=self._logins.why(),
             logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
             freeze=self._freezer.present,
+            hold=self._standing.holder.root() is not None,
             input_present=self._evidence.input.present,
             sound_present=self._evidence.sound.present,
             guarded=self._tending.present,
@@ -330,10 +331,19 @@ class LinuxHost:
             process = self._table.read(pid, person)
             if process is not None:
                 if self._decide is not None:
-                    _obey(pidfd, self._decide(process))
+                    self._obey(pidfd, process, self._decide(process))
                 self._wake_soon()
         finally:
             os.close(pidfd)
+
+    def _obey(self, pidfd: int, process: Process, answer: Start) -> None:
+        number = self._standing.obey(process, answer)
+        if number is not None:
+            _signal(pidfd, number)
+
+    def _broke_out(self, pid: int, started: int) -> None:
+        self._table.recheck({pid})
+        self._wake_soon()
 
     def _lost(self) -> None:
         """The kernel dropped events."""
@@ -384,7 +394,7 @@ class LinuxHost:
             try:
                 stat = procfs.stat(process.pid)
                 if stat is not None and stat.started == process.started:
-                    _obey(pidfd, answer)
+                    self._obey(pidfd, process, answer)
             finally:
                 os.close(pidfd)
 
@@ -497,6 +507,7 @@ class LinuxHost:
         if owners != self._owners:
             self._owners = owners
             self._table.watch(owners)
+            self._standing.owners = owners
             self._gating.watch(owners)
             self._endings.watch(owners)
             self._baseline = True
@@ -560,13 +571,6 @@ class LinuxHost:
 
 def _owns_nothing(_: int) -> bool:
     return False
-
-
-def _obey(pidfd: int, answer: Start) -> None:
-    if answer is Start.DENY:
-        _signal(pidfd, signal.SIGKILL)
-    elif answer is Start.HOLD:
-        _signal(pidfd, signal.SIGSTOP)
 
 
 def _signal(pidfd: int, number: signal.Signals) -> None:

@@ -162,6 +162,14 @@ def cgroup(pid: int) -> str:
     return named
 
 
+def unified(pid: int) -> str:
+    """Its cgroup path in the unified hierarchy alone; empty where there is none."""
+    for line in os.fsdecode(read(f"/proc/{pid}/cgroup", _CHUNK)).splitlines():
+        if line.startswith("0::"):
+            return line[3:]
+    return ""
+
+
 def namespace(pid: int | str, kind: str) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/{kind}")

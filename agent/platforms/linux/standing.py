@@ -1,0 +1,92 @@
+"""From an answer to a program that stands still: the exec gate's stop, the holder's frozen cgroup, and what is nobody's."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Collection
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.platforms.linux is for Linux")
+
+from agent.clock import SECOND, Millis
+from agent.errors import HostError
+from agent.model.program import Process
+from agent.platforms.base import Start
+from agent.platforms.linux import procfs
+from agent.platforms.linux.accounts import Owners
+from agent.platforms.linux.holding import Holder
+from agent.platforms.linux.logind import Logind
+
+log = logging.getLogger(__name__)
+
+_STRANGE: Millis = 5 * SECOND
+"""How long a held process may be nobody's: one in the middle of an ``exec`` is not seen for a moment."""
+
+
+class Standing:
+    """``owners`` is whose programs may be held."""
+
+    def __init__(self, broke_out: Callable[[int, int], None]) -> None:
+        self.holder = Holder(broke_out)
+        self.owners = Owners()
+        self._strange: dict[tuple[int, int], Millis] = {}
+        self._stopped: set[tuple[int, int]] = set()
+        """What the gate stopped inside of ``exec``, until it is seen to have started and is held."""
+
+    @property
+    def held(self) -> frozenset[tuple[int, int]]:
+        """Keys of what stands still."""
+        return self.holder.held
+
+    def before(self, decide: Callable[[Process], Start]) -> Callable[[Process], Start]:
+        """``decide`` for the gate, which stops what is to be held before its first instruction."""
+
+        def asked(process: Process) -> Start:
+            answer = decide(process)
+            if answer is Start.HOLD:
+                self._stopped.add(process.key)
+            return answer
+
+        return asked
+
+    def obey(self, process: Process, answer: Start) -> signal.Signals | None:
+        """Hold a process that has started, if so; the signal that it must get otherwise."""
+        stopped = process.key in self._stopped
+        self._stopped.discard(process.key)
+        if answer is Start.DENY:
+            return signal.SIGKILL
+        if answer is Start.HOLD:
+            person = self.owners.people.get(process.account)
+            if person is not None:
+                self.holder.hold(process.pid, process.started, person.uid)
+            return None
+        # It was to be held when the gate asked, and need not be any more.
+        return signal.SIGCONT if stopped else None
+
+    def hold(self, pid: int, started: int) -> None:
+        """Hold a process of a watched account; ``HostError`` for another's."""
+        uid = procfs.owner(pid)
+        person = self.owners.by_uid(uid) if uid is not None else None
+        if uid is None:
+            return
+        if person is None:
+            raise HostError(f"Process {pid} does not belong to a watched account", "It is left alone.")
+        self.holder.hold(pid, started, person.uid)
+
+    def look(self, now: Millis, processes: Collection[Process], logind: Logind | None) -> None:
+        """What nobody knows any more (its account is not watched now) must neither stand still for ever nor run free."""
+        seated = None
+        if logind is not None and logind.present:
+            uids = {login.uid for login in logind.logins.values() if login.is_person}
+            seated = uids.__contains__
+        self.holder.sweep(seated)
+        if self._stopped:
+            self._stopped = {key for key in self._stopped if (stat := procfs.stat(key[0])) and stat.started == key[1]}
+        strange = self.held - {process.key for process in processes} if self.held else frozenset()
+        self._strange = {key: self._strange.get(key, now) for key in strange}
+        for key, since in self._strange.items():
+            if now - since >= _STRANGE:
+                log.warning("process %s is held, and nobody's any more; it is killed", key[0])
+                self.holder.kill(*key)

@@ -16,7 +16,7 @@ from agent.core.family import build_policy, parse
 from agent.core.rules import Rules, compile_policy
 from agent.core.schedule import wall_of
 from agent.errors import StoreError
-from agent.model.grant import Grant
+from agent.model.grant import Grant, Request
 from agent.model.program import Process, ProgramId
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge, Usage
@@ -83,6 +83,12 @@ class Ledger:
     """Keeps nothing: what is recorded is tested elsewhere."""
 
     def record(self, charges: list[Charge], state: dict[str, bytes]) -> None: ...
+
+    def state(self, key: str) -> bytes | None:
+        return None
+
+    def add_request(self, request: Request) -> Request:
+        return request
 
     def add_event(self, event: LedgerEvent) -> None:
         if event.kind == "never":

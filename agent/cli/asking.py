@@ -63,6 +63,7 @@ def text_of(status: Status) -> str:
     out = []
     for child in status.children:
         out.append(f"{child.child}: {child.sentence}")
+        out += [f"  {child.learning}"] if child.learning else []
         out += [f"  {p.title}: {duration_words(p.seconds * SECOND)}" for p in child.programs[:8]]
         out += [f"  asked: {asked_words(r)}" for r in child.requests]
     if not status.children:

@@ -54,6 +54,7 @@ TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
     "why": (KNOWN, NONE),
     "doctor": (KNOWN, NONE),
     "requests": (KNOWN, NONE),
+    "learned": (KNOWN, NONE),
     "login": (KNOWN, NONE),  # PAM asks as root, a screen locker as the child, who is answered about itself
     "subscribe": (KNOWN, NONE),
     "audit": (ADULT, NONE),
@@ -61,6 +62,7 @@ TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
     "goal": (CHILD, NONE),
     "prove": (KNOWN, NONE),
     "give": (KNOWN, KNOWN),
+    "learn": (KNOWN, KNOWN),
     "release": (KNOWN, KNOWN),
     "answer": (KNOWN, KNOWN),
     "set-pin": (ADULT, GUARDIAN),

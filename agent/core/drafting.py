@@ -31,6 +31,9 @@ name = "{child}"
 accounts = ["{account}"]
 preset = "{preset}"            # early 5-7, junior 8-9, preteen 10-12, teen 13-15, older 16-17
 
+# Not sure which programs to allow?  Let Fairtime write down for a week what is used, and propose rules:
+#   fairtime learn start --child NAME --for 7d        then: fairtime learn propose --child NAME
+
 [children.limits]              # what stands here comes before the preset
 # budget = {{ schooldays = "45m", weekend = "1h30m" }}
 # windows = {{ schooldays = ["15:00-19:00"] }}

@@ -92,6 +92,8 @@ class ChildRules:
     catalogue: Mapping[str, CatalogueEntry]
     groups: Mapping[str, frozenset[str]]
     """Group name → catalogue ids (and bare program names) in it."""
+    learning: bool = False
+    """What is only unknown may run, because a guardian lets Fairtime learn which programs are used."""
     _plans: dict[dt.date, Plan] = field(default_factory=dict)
 
     @property
@@ -106,6 +108,12 @@ class ChildRules:
                 self._plans.clear()
             found = self._plans[date] = _plan(self, date)
         return found
+
+    def learn(self, learning: bool) -> None:
+        """Begin or end to let unknown programs run."""
+        if learning != self.learning:
+            self.learning = learning
+            self._plans.clear()
 
     def windows(self, date: dt.date) -> tuple[MinuteSpan, ...] | None:
         """The hours of use that open on a calendar date; ``None``: no windows that day."""
@@ -213,7 +221,7 @@ def _plan(rules: ChildRules, date: dt.date) -> Plan:
         grace=_seconds(limits.grace) or 0,
         grant_ceiling=_seconds(limits.grant_ceiling),
         answer_within=ANSWER_WITHIN if limits.answer_within is None else _seconds(limits.answer_within) or 0,
-        unknown=limits.unknown_programs or "ask",
+        unknown="allow" if rules.learning else limits.unknown_programs or "ask",
         programs=tuple(_limit(rules, rule, number, date) for number, rule in enumerate(limits.programs or ())),
         sites=limits.sites or SiteRules(mode="allow-list"),
         windows=limits.windows or {},

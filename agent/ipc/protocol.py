@@ -122,6 +122,20 @@ class Subscribe(_Wire, frozen=True, kw_only=True, tag="subscribe"):
     """Send ``Event`` frames from now on: each new state and each notice of this peer's child (guardian: of all)."""
 
 
+class GetLearned(_Wire, frozen=True, kw_only=True, tag="learned"):
+    """Which programs a child used while Fairtime was learning: the list, or rules for the family file made of it."""
+
+    child: Ident | None = None
+    form: Literal["list", "rules"] = "list"
+
+
+class Learn(_Wire, frozen=True, kw_only=True, tag="learn"):
+    """Learn which programs a child uses, for ``seconds`` from now; 0 ends it.  What is only unknown may run meanwhile."""
+
+    child: Ident
+    seconds: Annotated[int, Meta(ge=0, le=28 * 86_400)]
+
+
 class Prove(_Wire, frozen=True, kw_only=True, tag="prove"):
     """Open the guardian's rights for this connection with a PIN, or with the paper rescue code."""
 
@@ -201,6 +215,8 @@ Body = (
     | Ask
     | SetGoal
     | Subscribe
+    | GetLearned
+    | Learn
     | Prove
     | Give
     | Release
@@ -249,6 +265,8 @@ class ChildState(Struct, frozen=True, kw_only=True):
     goal: int | None = None
     requests: tuple[Request, ...] = ()
     grants: tuple[Grant, ...] = ()
+    learning: str = ""
+    """What the child is told while Fairtime learns which programs it uses; empty otherwise."""
 
 
 class Status(Struct, frozen=True, kw_only=True, tag="status"):

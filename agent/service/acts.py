@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from agent.clock import SECOND, Millis
 from agent.core.authorize import RIGHTS_LAST
 from agent.core.holding import identity_of
+from agent.core.learning import SHORTEST
+from agent.core.learning import sentence as learning_sentence
 from agent.core.rules import duration_words
 from agent.core.schedule import day_bounds
 from agent.errors import NotFound, ProtocolError, Refused
@@ -26,6 +28,7 @@ from agent.ipc.protocol import (
     Done,
     Give,
     Install,
+    Learn,
     Prove,
     Release,
     Result,
@@ -37,6 +40,7 @@ from agent.model.grant import Grant, Lasting, Request
 from agent.model.verdict import Notify
 from agent.service.audit import Audit
 from agent.service.guardian import Guardian, WrongSecret
+from agent.service.learner import done_words
 from agent.service.ledger_book import fit
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
@@ -73,6 +77,8 @@ class Acts:
             case Give():
                 async with self._giving:
                     return await self._give(connection, body)
+            case Learn():
+                return self._learn(connection, body)
             case Release():
                 return self._release(connection, body)
             case Answer():
@@ -92,6 +98,8 @@ class Acts:
             case DeleteHistory():
                 self._known(body.child)
                 self.store.delete_history(body.child, body.until)
+                self.loop.learner.forget(body.child)
+                self.loop.save_learning()
                 self._note(connection, "delete-history", body.child, f"until {body.until}")
                 return Done(sentence=f"What was recorded of {body.child} until {body.until} is deleted.")
         raise ProtocolError("The service does not know this call", "Use the same version of Fairtime on both sides.")
@@ -235,6 +243,29 @@ class Acts:
         if identity:
             return identity
         raise Refused(f"“{subject}” cannot be told from others of its name", "Give the path of its file.")
+
+    def _learn(self, connection: Connection, body: Learn) -> Done:
+        self._known(body.child)
+        wall, learner = self.wall(), self.loop.learner
+        if body.seconds == 0:
+            known = learner.end(body.child, wall)
+            self._note(connection, "learn-stop", body.child, f"{len(known.programs)} programs")
+            text, sentence = (
+                "Fairtime does not learn any more.",
+                f"Fairtime has stopped learning; {len(known.programs)} programs are on the list.",
+            )
+        elif body.seconds < SHORTEST:
+            raise Refused("That is too short to learn anything", "Say a time from a minute to four weeks, such as 7d.")
+        else:
+            known = learner.begin(body.child, body.seconds, self._name(connection), wall)
+            zone = self.loop.engine.rules.zone
+            self._note(connection, "learn-start", body.child, f"{body.seconds} s")
+            text, sentence = learning_sentence(known, zone), done_words(known, wall)
+        self.loop.save_learning()
+        self.loop.push(Notify(child=body.child, kind="state", title=f"From {self._name(connection)}", text=text))
+        self.loop.wake()
+        self.loop.changed()
+        return Done(sentence=sentence)
 
     def _release(self, connection: Connection, body: Release) -> Done:
         grant = self.store.end_grant(body.grant, self.wall())

@@ -14,6 +14,7 @@ from agent.core import explain
 from agent.core.agreement import agreement
 from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
+from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
 from agent.core.sites import decide_site
 from agent.errors import NotFound, Refused
@@ -28,6 +29,7 @@ from agent.ipc.protocol import (
     GetAgreement,
     GetAudit,
     GetDoctor,
+    GetLearned,
     GetLogin,
     GetRecorded,
     GetStatus,
@@ -49,6 +51,7 @@ from agent.service import jobs
 from agent.service.audit import Audit
 from agent.service.doctor import Doctor
 from agent.service.engine import Child
+from agent.service.learner import active
 from agent.service.loop import Loop
 from agent.service.policies import PolicyStore
 from agent.service.status import child_state
@@ -98,6 +101,8 @@ class Api:
                 return _document(await self.doctor.report())
             case GetAudit():
                 return _document(self.audit.document(body.limit))
+            case GetLearned():
+                return Text(text=self._learned(self._one(who, body.child), body.form))
             case ListRequests():
                 return Requests(requests=self._requests(who, body.child))
             case Ask():
@@ -127,8 +132,13 @@ class Api:
     def state(self, name: str) -> ChildState:
         """One child's state."""
         child = self._child(name)
+        known = active(self.loop.learner.of, name)
         return child_state(
-            child, self._grants(name), self.store.requests(name, open_only=True, limit=MOST_OPEN), self.goals.get(name)
+            child,
+            self._grants(name),
+            self.store.requests(name, open_only=True, limit=MOST_OPEN),
+            self.goals.get(name),
+            sentence(known, self.loop.engine.rules.zone) if known is not None else "",
         )
 
     def event(self, connection: Connection, notice: Notify | None) -> Event | None:
@@ -183,6 +193,7 @@ class Api:
             "events": msgspec.to_builtins(self.store.events(name, *every)[-limit // 3 :][::-1]),
             "grants": msgspec.to_builtins(self.store.grants(name)[-limit // 3 :][::-1]),
             "requests": msgspec.to_builtins(self.store.requests(name, limit=limit // 3)),
+            "learned": msgspec.to_builtins(self.loop.learner.of.get(name)),
             "never": "No text, keys, screenshots or full addresses are recorded.",
         }
 
@@ -229,6 +240,14 @@ class Api:
 
     def _permitted_sites(self, name: str) -> tuple[str, ...]:
         return tuple(grant.subject for grant in self._grants(name) if grant.kind == "site")
+
+    def _learned(self, name: str, form: str) -> str:
+        known = self.loop.learner.of.get(name)
+        if known is None:
+            raise NotFound(
+                f"Nothing was learned of {name}", "A guardian begins with “fairtime learn start --child NAME --for 7d”."
+            )
+        return propose(known) if form == "rules" else listing(known, self.loop.engine.rules.zone)
 
     def _requests(self, who: Who, child: str | None) -> tuple[Request, ...]:
         if child is not None or who.role == "child":

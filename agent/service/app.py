@@ -172,6 +172,11 @@ class Service:
                 server.push(lambda connection: api.event(connection, None))
 
         loop.push, loop.changed, loop.heed = push, changed, lookout.heed
+
+        def learned(child: str) -> None:
+            audit.append("service", "service", "learn-over", child, at=api.wall)
+
+        loop.learned = learned
         chores = Chores(
             store,
             loop.engine.rules.policy.family.zone,
@@ -321,6 +326,10 @@ def _jobs(loop: Loop, store: Store, doctor: Doctor, state: Path) -> Mapping[str,
         weeks = loop.engine.rules.policy.family.retention_weeks
         before = (today - dt.timedelta(weeks=weeks)).isoformat()
         store.forget(before)
+        for child, known in list(loop.learner.of.items()):
+            if known.over and policy_day(known.until, loop.engine.rules.zone, 0).isoformat() < before:
+                loop.learner.forget(child)
+                loop.save_learning()
         for page in (state / SUMMARIES).glob("*.html"):
             if page.stem < before:
                 page.unlink()

@@ -21,13 +21,13 @@ from agent.core.decide import Decision, Situation, decide
 from agent.core.holding import asked_guardians, identity_of, no_room, question
 from agent.core.judge import Running, running, verdict_on
 from agent.core.login import COME_IN, Entry, entry
-from agent.core.programs import Matchers, needs_hash
+from agent.core.programs import Match, Matchers, needs_hash
 from agent.core.rules import ChildRules, Plan, Rules, duration_words
 from agent.core.schedule import policy_day
 from agent.core.timekeeper import Timekeeper, advance, confirmed, start
 from agent.core.usage import Seen, added, fold, new_day, rested
 from agent.model.grant import Grant
-from agent.model.program import Process
+from agent.model.program import Process, ProgramId
 from agent.model.record import LedgerEvent
 from agent.model.snapshot import Session, Snapshot
 from agent.model.usage import Charge, Folding, Usage
@@ -104,6 +104,8 @@ class Engine:
     rest: Millis = 10 * SECOND
     """How often to decide for a child who is not there: only what faces show of it can change by itself."""
     children: dict[str, Child] = field(default_factory=dict)
+    learning: set[str] = field(default_factory=set)
+    """Children whose unknown programs may run meanwhile: ``service.learner``."""
     last: Instant | None = None
     _matchers: Matchers = field(default_factory=Matchers)
     _resumed: bool = False
@@ -246,6 +248,7 @@ class Engine:
         held: frozenset[tuple[int, int]],
         out: Step,
     ) -> None:
+        child.rules.learn(name in self.learning)
         at = moment(child.rules, out.wall, child.moment)
         if child.moment is not None and at.day != child.moment.day:
             out.new_day = True
@@ -320,6 +323,13 @@ class Engine:
             return None
         return child.decision.judged.narrowed(verdict) if child.decision else verdict
 
+    def known(self, name: str, program: ProgramId) -> Match | None:
+        """Who a program is under a child's plan of today."""
+        child = self.children.get(name)
+        if child is None or child.moment is None:
+            return None
+        return self._matchers.of(child.rules, child.moment.day).match(program)
+
     def settled(self, process: Process, verdict: ProgramVerdict | None) -> bool:
         """Whether this verdict of ``judge_start``, which lets the program in, holds for its file until ``footing`` changes.
 
@@ -340,7 +350,7 @@ class Engine:
         for name, child in self.children.items():
             used_up = child.decision.judged.used_up if child.decision is not None else None
             day = child.moment.day if child.moment is not None else None
-            found[name] = (day, child.grants, used_up.rule if used_up is not None else "")
+            found[name] = (day, child.rules.learning, child.grants, used_up.rule if used_up is not None else "")
         return found
 
     def lets_unknown_in(self, account: str) -> bool:

@@ -27,6 +27,7 @@ from agent.model.verdict import AskFor, EndGrant, Notify, ProgramVerdict
 from agent.platforms.base import Capability, Host, Start, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
+from agent.service.learner import LEARNING, Learner
 from agent.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -82,17 +83,23 @@ class Loop:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first tick under the policy in force: questions have answers from then on."""
     effects: Effects = field(init=False)
+    learner: Learner = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _holding: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
     """Starts that were answered with ``HOLD`` since the last tick, by child."""
     _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
     _told: dict[tuple[str, str, str], Millis] = field(default_factory=dict)
+    learned: Callable[[str], None] = lambda child: None
+    """Told of a child whose learning has ended by itself."""
+    _learning_saved: Millis = 0
     _charges: list[Charge] = field(default_factory=list)
     _saved: Millis | None = None
     _events: bool = False
     _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.learner = Learner(self.engine, self._learned)
+        self.learner.resume(self.store.state(LEARNING))
         self.effects = Effects(
             self.host,
             lambda notice: self._tell(self.host.clock.now(), notice),
@@ -159,6 +166,9 @@ class Loop:
         if footing != self._footing:
             self._footing = footing
             self.host.unsettle()
+        self.learner.look(now, self.wall, self.snapshot)
+        if self.learner.changed and now.boot - self._learning_saved >= MINUTE:
+            self.save_learning()
         self.heed(self.snapshot)
         self._holding.clear()
         self._tell_denied(now)
@@ -177,6 +187,23 @@ class Loop:
         self.supervisor.alive()
         self.ready.set()
         return step
+
+    def save_learning(self) -> None:
+        """Write what was learned."""
+        self._learning_saved = self.host.clock.now().boot
+        try:
+            self.store.record((), {LEARNING: self.learner.saved()})
+        except StoreError as error:
+            self._stumbled("ledger", error.title, error.advice)
+
+    def _learned(self, child: str) -> None:
+        """Learning has ended by itself."""
+        self.save_learning()
+        text = "Fairtime has stopped learning which programs you use. What is new must be asked for again."
+        self.push(Notify(child=child, kind="state", title="Learning is over", text=text))
+        self.learned(child)
+        self.wake()
+        self.changed()
 
     def save(self) -> None:
         """Write what was used since the last time, with the state that goes with it."""
@@ -205,6 +232,7 @@ class Loop:
 
     def permit(self, process: Process) -> Start:
         """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
+        self.learner.started(process)
         verdict = self.engine.judge_start(process)
         if verdict is None or verdict.action not in ("block", "ask"):
             return Start.SETTLED if self.engine.settled(process, verdict) else Start.ALLOW

@@ -17,7 +17,9 @@ MOST_PROGRAMS = 40
 MOST_ALLOWED = 60
 
 
-def child_state(child: Child, grants: Iterable[Grant], requests: Iterable[Request], goal: int | None) -> ChildState:
+def child_state(
+    child: Child, grants: Iterable[Grant], requests: Iterable[Request], goal: int | None, learning: str = ""
+) -> ChildState:
     """The state of one child after a tick; whole seconds, rounded down so that nobody is promised too much."""
     decision, at = child.decision, child.moment
     assert decision is not None, "asked before the first tick"
@@ -36,6 +38,7 @@ def child_state(child: Child, grants: Iterable[Grant], requests: Iterable[Reques
         goal=goal,
         requests=tuple(requests),
         grants=tuple(grants),
+        learning=learning,
     )
 
 

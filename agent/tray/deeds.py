@@ -22,6 +22,7 @@ from agent.ipc.protocol import (
     Done,
     GetAgreement,
     GetDoctor,
+    GetLearned,
     GetRecorded,
     GetWeek,
     Give,
@@ -73,6 +74,8 @@ def body_of(act: Act, text: str = "") -> Body:
             return GetWeek(child=child, form="html")
         case "recorded":
             return GetRecorded(child=child)
+        case "learned":
+            return GetLearned(child=child)
         case "agreement" | "limits":
             return GetAgreement(child=child)
         case "protection":
@@ -96,6 +99,8 @@ def command_of(act: Act) -> str:
             return "fairtime summary"
         case "agreement" | "limits":
             return "fairtime agreement"
+        case "learned":
+            return "fairtime learn show"
         case "protection":
             return "fairtime doctor"
     return "fairtime status"
@@ -299,6 +304,7 @@ def _title(act: Act, words: Words) -> str:
         "week": words("My week"),
         "summary": words("Summary"),
         "recorded": words("What is recorded"),
+        "learned": words("Programs that were used"),
         "agreement": words("Our agreement"),
         "limits": words("Limits"),
         "protection": words("State of protection"),

@@ -51,7 +51,7 @@ class Act:
 
 
 ACTS = frozenset(
-    ("state", "agreement", "ask", "ask-why", "week", "recorded", "help", "protection")
+    ("state", "agreement", "ask", "ask-why", "week", "recorded", "learned", "help", "protection")
     + ("time", "pause", "lock", "release", "grant", "refuse", "limits", "summary")
 )
 GUARDED = frozenset(("time", "pause", "lock", "release", "grant", "refuse"))
@@ -164,6 +164,7 @@ def _child(status: Status, state: ChildState, words: Words) -> View:
     rows = (
         Row(head, Act("state", state.child)),
         *_because(state, head),
+        *_learning(state),
         *_waiting(state, words),
         _programs(state, words),
         _allowed(state, words),
@@ -191,6 +192,7 @@ def _family(status: Status, words: Words) -> View:
             label += " · " + words.many("{n} request", "{n} requests", asked)
         inner = (
             *_because(state, ""),
+            *_learning(state),
             _programs(state, words),
             _allowed(state, words),
             SEPARATOR,
@@ -214,6 +216,12 @@ def _family(status: Status, words: Words) -> View:
     return View(
         shown, lines[0] if lines else words("Fairtime"), clipped("; ".join(lines) or "Fairtime", 120), tuple(rows)
     )
+
+
+def _learning(state: ChildState) -> Iterable[Row]:
+    """That programs are being written down, with the list one click away."""
+    if state.learning:
+        yield Row(clipped(state.learning), Act("learned", state.child))
 
 
 def _because(state: ChildState, head: str) -> tuple[Row, ...]:

@@ -1,0 +1,230 @@
+"""A program that must be asked for, in a real session: it stands still whatever its account does, and only a yes lets it run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.box import Box, kill
+from tests.system.fairtime import PIN
+from tests.system.sessions import Session
+
+FAMILY = Path(__file__).with_name("family.toml").read_text(encoding="utf-8")
+WAITS = 20
+ASKING = FAMILY.replace('unknown_programs = "block"', f'unknown_programs = "ask"\nanswer_within = "{WAITS}s"', 1)
+
+
+@pytest.fixture(scope="module")
+def pc(box: Box) -> Iterator[Box]:
+    assert ASKING != FAMILY
+    box.fairtime.policy(ASKING)
+    try:
+        yield box
+    finally:
+        box.fairtime.policy(FAMILY)
+        for grant in json.loads(box.run("fairtime grants --json").out or "[]"):
+            box.fairtime.guardian("release", grant["id"])
+
+
+@pytest.fixture(scope="module")
+def session(pc: Box) -> Iterator[Session]:
+    with pc.session("mia", "x11") as session:
+        yield session
+
+
+class Game:
+    """A program of mia's own, never seen before, that makes a file with its first breath and then plays on."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.session, self.name = session, name
+        self.flag = f"/home/mia/{name}.ran"
+        session.box.run(
+            f"cp /bin/dash /home/mia/{name} && printf %s {name} >> /home/mia/{name} && "
+            f"chown mia: /home/mia/{name} && rm -f {self.flag}"
+        ).check()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = self.session.spawn(
+            f"exec ./{self.name} -c 'echo yes > {self.flag}; while :; do sleep 0.1; done'"
+        )
+
+    @property
+    def pid(self) -> int:
+        found = self.session.box.run(["pgrep", "-u", "mia", "-x", self.name[:15]]).out.split()
+        return int(found[0]) if found else 0
+
+    @property
+    def ran(self) -> bool:
+        return self.session.box.run(["test", "-e", self.flag]).ok
+
+    def request(self, within: float = 15) -> str:
+        """The id of the open request for it."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            found = self.session.box.run("fairtime request").out
+            match = re.search(rf"^(\S+)  mia: .*{self.name}.*\[open\]", found, re.M)
+            if match:
+                return match[1]
+            time.sleep(0.2)
+        raise AssertionError(f"nobody was asked for {self.name}:\n{found}\n{self.session.box.fairtime.log()[-3000:]}")
+
+    def answer(self, *words: str) -> None:
+        done = self.session.box.run(["fairtime", "request", *words], stdin=PIN + "\n")
+        assert done.ok, done.err
+
+    def end(self) -> None:
+        self.session.box.run(["pkill", "-KILL", "-u", "mia", "-x", self.name[:15]])
+        if self.process is not None:
+            kill(self.process)
+            self.process.communicate()
+
+
+@pytest.fixture
+def game(session: Session, request: pytest.FixtureRequest) -> Iterator[Game]:
+    made = Game(session, f"g{abs(hash(request.node.name)) % 10**8}")
+    yield made
+    made.end()
+
+
+def test_it_stands_still_until_a_yes(pc: Box, session: Session, game: Game) -> None:
+    game.start()
+    ident = game.request()
+    assert game.pid
+    assert not game.ran, "not one instruction before the answer"
+    status = pc.fairtime.status("mia")
+    assert [r["subject"] for r in status["children"][0]["requests"]] == [game.name]
+    game.answer("--grant", ident, "--for", "once")
+    pc.until(f"test -e {game.flag}", within=5)
+    where = pc.read(f"/proc/{game.pid}/cgroup")
+    assert "fairtime-held" not in where, "it is back where it came from"
+    assert f"session-{session.id}.scope" in where
+
+
+def test_its_own_account_cannot_let_it_go_on(pc: Box, session: Session, game: Game) -> None:
+    game.start()
+    game.request()
+    pid = game.pid
+    session.run(f"for n in $(seq 200); do kill -CONT {pid}; done; kill -TERM {pid}; renice 5 {pid}").check()
+    time.sleep(1)
+    assert not game.ran
+    assert "fairtime-held" in pc.read(f"/proc/{pid}/cgroup")
+    for attack in (
+        f"echo 0 > /sys/fs/cgroup/user.slice/user-$(id -u).slice/fairtime-held-{pid}-*/cgroup.freeze",
+        f"echo {pid} > /sys/fs/cgroup/user.slice/user-$(id -u).slice/session-{session.id}.scope/cgroup.procs",
+        f"gdb -p {pid} -batch -ex 'call (int)system(\"touch {game.flag}\")'",
+    ):
+        assert not session.run(attack, timeout=20).ok, attack
+    assert not game.ran
+
+
+def test_systemd_moves_it_out_and_it_dies(pc: Box, session: Session, game: Game) -> None:
+    """The child's own systemd may ask the system's to move a process of the child's; what leaves alive is killed."""
+    game.start()
+    game.request()
+    pid = game.pid
+    moved = session.run(
+        "busctl --user call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "
+        f"StartTransientUnit 'ssa(sv)a(sa(sv))' escape-{pid}.scope fail 1 PIDs au 1 {pid} 0"
+    )
+    pc.until(f"! kill -0 {pid} 2>/dev/null || grep -q fairtime-held /proc/{pid}/cgroup", within=5)
+    time.sleep(1)
+    held = "fairtime-held" in pc.read(f"/proc/{pid}/cgroup")
+    assert held or not game.pid, moved.err
+
+
+def test_a_no_closes_it_for_the_day(pc: Box, game: Game) -> None:
+    game.start()
+    ident = game.request()
+    game.answer("--refuse", ident, "--reply", "Not this one.")
+    pc.until(f"! pgrep -u mia -x {game.name}", within=5)
+    game.start()
+    time.sleep(3)
+    assert not game.pid
+    assert not game.ran
+    assert "Not this one." in pc.run(f"fairtime why /home/mia/{game.name} --child mia").out
+
+
+def test_nobody_answers(pc: Box, game: Game) -> None:
+    game.start()
+    game.request()
+    begun = time.monotonic()
+    pc.until(f"! pgrep -u mia -x {game.name}", within=WAITS + 15)
+    assert time.monotonic() - begun > WAITS / 2
+    assert not game.ran
+
+
+def test_the_service_is_killed_while_it_is_held(pc: Box, game: Game) -> None:
+    game.start()
+    ident = game.request()
+    pid = game.pid
+    pc.run(["kill", "-9", str(pc.fairtime.pid)]).check()
+    time.sleep(0.5)
+    assert not game.ran
+    pc.fairtime.wait()
+    time.sleep(2)
+    assert game.pid == pid, pc.fairtime.log()[-2000:]
+    assert not game.ran
+    game.answer("--grant", ident, "--for", "once")
+    pc.until(f"test -e {game.flag}", within=5)
+
+
+def test_a_service_that_ends_leaves_nothing_frozen(pc: Box, game: Game) -> None:
+    game.start()
+    game.request()
+    pc.fairtime.control("stop")
+    pc.until(f"! pgrep -u mia -x {game.name}", within=10)
+    assert not pc.run("ls -d /sys/fs/cgroup/user.slice/user-*.slice/fairtime-held-*").ok
+    pc.fairtime.control("start")
+    pc.fairtime.wait()
+    assert not game.ran
+
+
+def test_logging_out_ends_it(pc: Box) -> None:
+    with pc.session("mia", "tty") as other:
+        game = Game(other, "logsout")
+        try:
+            game.start()
+            game.request()
+            assert not game.ran
+            # The module's session keeps the account seated, so this is only the end of one of two sessions.
+            assert game.pid
+        finally:
+            game.end()
+    pc.until("! pgrep -u mia -x logsout", within=25)
+
+
+def test_a_permission_for_good_is_signed_listed_and_becomes_a_rule(pc: Box, game: Game) -> None:
+    game.start()
+    ident = game.request()
+    game.answer("--grant", ident, "--for", "good")
+    pc.until(f"test -e {game.flag}", within=5)
+    listed = pc.run("fairtime grants").out
+    assert f"yes to {game.name} from now on" in listed
+    assert "sha256:" in listed
+    lines = pc.run("fairtime policy lines --child mia").out
+    assert f'id = "{game.name}"' in lines
+    pc.fairtime.control("restart")
+    pc.fairtime.wait()
+    assert f"yes to {game.name}" in pc.run("fairtime grants").out, "its signature holds"
+    tampered = game.name
+    pc.fairtime.control("stop")
+    pc.run(
+        "python3 - <<'END'\n"
+        "import sqlite3\n"
+        "ledger = sqlite3.connect('/var/lib/fairtime/ledger.db')\n"
+        f"ledger.execute(\"UPDATE given SET subject = 'deb:bash' WHERE title = '{tampered}'\")\n"
+        "ledger.commit()\n"
+        "END"
+    ).check()
+    pc.fairtime.control("start")
+    pc.fairtime.wait()
+    assert "deb:bash" not in pc.run("fairtime grants").out
+    assert any("no guardian gave" in note for note in pc.fairtime.status("mia")["notes"])
+    assert "grant-refused" in pc.run("fairtime audit show").out

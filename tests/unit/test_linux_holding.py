@@ -18,8 +18,11 @@ if sys.platform != "linux":
     pytest.skip("holding by cgroup is Linux's", allow_module_level=True)
 
 from agent.errors import HostError
+from agent.model.program import Process, ProgramId
+from agent.platforms.base import Start
 from agent.platforms.linux import holding, procfs
 from agent.platforms.linux.holding import Holder
+from agent.platforms.linux.standing import Standing
 
 UID = 61236
 ROOT = Holder().root()
@@ -307,3 +310,42 @@ async def test_without_cgroups_a_signal_holds_it_and_what_lets_it_go_on_gets_it_
         assert counter.process.wait(5) == -signal.SIGKILL
     finally:
         holder.close()
+
+
+@frozen
+async def test_what_leaves_its_children_behind_is_killed_too(counter: Counter) -> None:
+    """Its cgroup does not empty then, so that only a look tells."""
+    assert ROOT is not None
+    told: list[tuple[int, int]] = []
+    holder = Holder(broke_out=lambda pid, started: told.append((pid, started)))
+    holder.open()
+    other = Counter()
+    try:
+        key = counter.key
+        holder.hold(*key, UID)
+        place = holder._held[key].place
+        assert place is not None
+        (place / "cgroup.procs").write_text(str(other.process.pid))
+        (ROOT / "cgroup.procs").write_text(str(counter.process.pid))
+        await asyncio.sleep(0.05)
+        holder.sweep()
+        assert told == [key]
+        assert counter.process.wait(5) == -signal.SIGKILL
+        assert other.process.wait(5) == -signal.SIGKILL
+    finally:
+        holder.close()
+        other.close()
+
+
+def test_the_image_before_is_not_let_go_on() -> None:
+    """The gate stops a process inside of ``exec``; a scan that still sees the old image must not undo that."""
+    standing = Standing(lambda pid, started: None)
+    old = Process(pid=1, started=2, parent=0, account="mia", program=ProgramId(name="sh", path="/bin/sh"))
+    new = Process(pid=1, started=2, parent=0, account="mia", program=ProgramId(name="game", path="/home/mia/game"))
+    before = standing.before(lambda _: Start.HOLD)
+    assert before(new) is Start.HOLD
+    assert standing.obey(old, Start.ALLOW) is None
+    assert standing.obey(new, Start.ALLOW) is signal.SIGCONT
+    assert standing.obey(new, Start.ALLOW) is None
+    before(new)
+    assert standing.obey(old, Start.DENY) is signal.SIGKILL

@@ -199,6 +199,8 @@ class Holder:
             stat = procfs.stat(one.pid)
             if stat is None or stat.started != one.started or stat.state in "ZX":
                 self.kill(*key)
+            elif one.place is not None and not procfs.unified(one.pid).endswith(one.place.name):
+                self._out(key)  # and left others behind, so that its cgroup did not empty
         for place in list(self._released):
             owner = _SLICE.search(str(place))
             if _rmdir(place):
@@ -263,10 +265,15 @@ class Holder:
             if one.events in ready and b"populated 0" in os.pread(one.events, 256, 0):
                 stat = procfs.stat(one.pid)
                 alive = stat is not None and stat.started == one.started and stat.state not in "ZX"
-                self.kill(*key)
                 if alive:
-                    log.warning("process %s was moved out of its cgroup while it was held; it was killed", one.pid)
-                    self._broke_out(*key)
+                    self._out(key)
+                else:
+                    self.kill(*key)
+
+    def _out(self, key: Key) -> None:
+        log.warning("process %s was moved out of its cgroup while it was held; it is killed", key[0])
+        self.kill(*key)
+        self._broke_out(*key)
 
     def _let_go(self, place: Path) -> None:
         """Back to where it came from; where that is gone, it goes on in place."""
@@ -376,6 +383,20 @@ def _send(pidfd: int, number: signal.Signals) -> None:
         return  # it ended by itself
     except PermissionError:
         log.warning("a program that must wait could not be held: the service lacks the right")
+
+
+def send(pid: int, started: int, number: signal.Signals) -> None:
+    """A signal to this very process, if it is there."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        stat = procfs.stat(pid)
+        if stat is not None and stat.started == started:
+            _send(pidfd, number)
+    finally:
+        os.close(pidfd)
 
 
 def _send_to(pid: int, number: signal.Signals) -> None:

@@ -16,11 +16,13 @@ from agent.model.program import Process
 from agent.platforms.base import Start
 from agent.platforms.linux import procfs
 from agent.platforms.linux.accounts import Owners
-from agent.platforms.linux.holding import Holder
+from agent.platforms.linux.holding import Holder, send
 from agent.platforms.linux.logind import Logind
 
 log = logging.getLogger(__name__)
 
+_UNSEEN: Millis = 2 * SECOND
+"""How long a stopped program may not be seen to have started."""
 _STRANGE: Millis = 5 * SECOND
 """How long a held process may be nobody's: one in the middle of an ``exec`` is not seen for a moment."""
 
@@ -32,8 +34,9 @@ class Standing:
         self.holder = Holder(broke_out)
         self.owners = Owners()
         self._strange: dict[tuple[int, int], Millis] = {}
-        self._stopped: set[tuple[int, int]] = set()
-        """What the gate stopped inside of ``exec``, until it is seen to have started and is held."""
+        self._decide: Callable[[Process], Start] | None = None
+        self._stopped: dict[tuple[int, int], tuple[str, Millis | None]] = {}
+        """What the gate stopped inside of ``exec``: the file that is about to run, and when that was first looked at."""
 
     @property
     def held(self) -> frozenset[tuple[int, int]]:
@@ -43,18 +46,22 @@ class Standing:
     def before(self, decide: Callable[[Process], Start]) -> Callable[[Process], Start]:
         """``decide`` for the gate, which stops what is to be held before its first instruction."""
 
+        self._decide = decide
+
         def asked(process: Process) -> Start:
             answer = decide(process)
             if answer is Start.HOLD:
-                self._stopped.add(process.key)
+                self._stopped[process.key] = (process.program.path, None)
             return answer
 
         return asked
 
     def obey(self, process: Process, answer: Start) -> signal.Signals | None:
         """Hold a process that has started, if so; the signal that it must get otherwise."""
-        stopped = process.key in self._stopped
-        self._stopped.discard(process.key)
+        path, _ = self._stopped.get(process.key, ("", None))
+        if path and path != process.program.path and answer is not Start.DENY:
+            return None  # still the image before, inside of the ``exec`` that was stopped
+        self._stopped.pop(process.key, None)
         if answer is Start.DENY:
             return signal.SIGKILL
         if answer is Start.HOLD:
@@ -63,7 +70,7 @@ class Standing:
                 self.holder.hold(process.pid, process.started, person.uid)
             return None
         # It was to be held when the gate asked, and need not be any more.
-        return signal.SIGCONT if stopped else None
+        return signal.SIGCONT if path else None
 
     def hold(self, pid: int, started: int) -> None:
         """Hold a process of a watched account; ``HostError`` for another's."""
@@ -82,11 +89,31 @@ class Standing:
             uids = {login.uid for login in logind.logins.values() if login.is_person}
             seated = uids.__contains__
         self.holder.sweep(seated)
-        if self._stopped:
-            self._stopped = {key for key in self._stopped if (stat := procfs.stat(key[0])) and stat.started == key[1]}
+        self._look_at_stopped(now, processes)
         strange = self.held - {process.key for process in processes} if self.held else frozenset()
         self._strange = {key: self._strange.get(key, now) for key in strange}
         for key, since in self._strange.items():
             if now - since >= _STRANGE:
                 log.warning("process %s is held, and nobody's any more; it is killed", key[0])
                 self.holder.kill(*key)
+
+    def _look_at_stopped(self, now: Millis, processes: Collection[Process]) -> None:
+        """What was stopped for the gate and not seen under the name that was asked about must not stand still for ever."""
+        for key, (path, since) in list(self._stopped.items()):
+            stat = procfs.stat(key[0])
+            if stat is None or stat.started != key[1] or key in self.held:
+                del self._stopped[key]
+            elif since is None:
+                self._stopped[key] = (path, now)
+            elif now - since >= _UNSEEN and self._decide is not None:
+                del self._stopped[key]
+                for process in processes:
+                    if process.key == key:
+                        self._decide_again(process, self._decide(process))
+
+    def _decide_again(self, process: Process, answer: Start) -> None:
+        number = self.obey(process, answer)
+        if number is None and answer is not Start.HOLD:
+            number = signal.SIGCONT
+        if number is not None:
+            send(process.pid, process.started, number)

@@ -28,6 +28,13 @@ def test_a_while_of_learning(pc: Box) -> None:
             f"mkdir -p {place} && cp /bin/sleep {place}/{name} && printf %s {name} >> {place}/{name} && "
             f"chown {owner}: {place}/{name}"
         ).check()
+    # A program that people start has a launcher; what has none and is the system's is never asked about.
+    pc.write(
+        "/usr/share/applications/theirs.desktop",
+        "[Desktop Entry]\nType=Application\nName=Theirs\nExec=/opt/theirs/theirs\n",
+    )
+    pc.fairtime.control("restart")
+    pc.fairtime.wait()
     with pc.session("mia", "x11") as session:
         assert not session.run("exec ./mine 3", timeout=20).ok, "unknown: blocked"
         refused = session.run("echo | fairtime learn start --child mia --for 1h")

@@ -136,7 +136,7 @@ def test_a_slip_leaves_nothing_in_the_way_of_the_next_try(
     assert not list((tmp_path / "etc").glob("*") if (tmp_path / "etc").exists() else [])
     answers.write_text(ANSWERS)
 
-    async def refuse(*_: object) -> str:
+    async def refuse(*_: object, **more: object) -> str:
         raise StoreError("The disk is full", "Make room.")
 
     with monkeypatch.context() as patched:

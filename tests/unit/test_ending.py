@@ -74,7 +74,7 @@ class Home:
         self.engine = Engine(
             compiled, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants, floor=wall
         )
-        self.effects = Effects(self.host, lambda _: None, self._record)
+        self.effects = Effects(self.host, lambda _: None, self._record, lambda _: None, lambda _: None)
         self.tick()
 
     def _record(self, child: str, kind: str, subject: str, rule: str, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,16 +68,27 @@ def test_files_here_are_on_mounts_of_ours(tmp_path: Path) -> None:
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts something, which needs root")
 def test_a_new_mount_is_seen_at_once(tmp_path: Path) -> None:
-    """In a process with a namespace of its own, so that nothing here changes."""
+    assert _apart(lambda: _mount_and_look(tmp_path)) == 0
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts something, which needs root")
+def test_a_root_that_is_no_mount_point_is_ours(tmp_path: Path) -> None:
+    """As after chroot(2) into an installed system's folder."""
+    assert _apart(lambda: _move_in_and_look(tmp_path)) == 0
+
+
+def _apart(look: Callable[[], int]) -> int:
+    """What ``look`` returns in a process with a mount namespace of its own, so that nothing here changes."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
             _unshare()
-            code = _mount_and_look(tmp_path)
+            code = look()
         finally:
             os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _unshare() -> None:
@@ -102,4 +114,17 @@ def _mount_and_look(folder: Path) -> int:
     assert before is not None and before.sure
     assert after is not None and not after.sure, "it is mounted over: its path leads elsewhere now"
     assert over is not None and over.sure and over.path == str(folder / "over")
+    return 0
+
+
+def _move_in_and_look(folder: Path) -> int:
+    import ctypes
+
+    (folder / "proc").mkdir()
+    (folder / "file").touch()
+    assert ctypes.CDLL(None, use_errno=True).mount(b"none", bytes(folder / "proc"), b"proc", 0, None) == 0
+    os.chroot(folder)
+    os.chdir("/")
+    spot = Mounts().spot(os.open("/file", os.O_PATH))
+    assert spot is not None and spot.sure and (spot.path, spot.pace) == ("/file", Pace.QUICK)
     return 0

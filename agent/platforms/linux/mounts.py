@@ -177,6 +177,8 @@ class Mounts:
         while part := os.read(self._file, 1 << 16):
             parts.append(part)
         mounts = [mount for line in b"".join(parts).splitlines() if (mount := _parse(line)) is not None]
+        if not any(mount.point == "/" for mount in mounts):
+            mounts.insert(0, _root())
         self._own = {mount.id: mount for mount in mounts}
         self._points = {mount.point: mount for mount in mounts}  # a later one lies over an earlier one
 
@@ -199,6 +201,17 @@ class Mounts:
 def _mount_id(fd: int) -> int:
     _, found, rest = procfs.read_proc(f"/proc/self/fdinfo/{fd}").partition(b"mnt_id:")
     return int(rest.split(None, 1)[0]) if found else -1
+
+
+def _root() -> Mount:
+    """The mount under ``/`` where the table does not list it: after chroot(2) into a folder that is no mount point."""
+    fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        device = os.fstat(fd).st_dev
+        # Which folder of its device it shows is not told, so nothing of another namespace leads back to it.
+        return Mount(_mount_id(fd), f"{os.major(device)}:{os.minor(device)}", "?", "/", "", "")
+    finally:
+        os.close(fd)
 
 
 def _find(pid: int, number: int) -> Mount | None:

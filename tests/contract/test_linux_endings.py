@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from dbus_fast import Variant
+from dbus_fast import Message, Variant
 
 if sys.platform != "linux":
     pytest.skip("logind is Linux's", allow_module_level=True)
@@ -357,3 +357,38 @@ async def test_a_session_that_is_opening_is_waited_for(seat: Seat) -> None:
     await seat.end(before, "logout")
     assert seat.asked == [], "the account has a session that is about to begin"
     assert opening.lives
+
+
+async def test_whoever_ends_the_loop_while_logind_answers_is_heard(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation that comes together with the answer is not lost (asyncio.wait_for lost it before Python 3.12)."""
+    login = await seat.login()
+    bus = seat.logind._bus
+    assert bus is not None
+    answered = asyncio.get_running_loop().create_future()
+
+    class SlowBus:
+        """The bus, whose answers come when the test says so."""
+
+        connected = True
+
+        async def call(self, message: Message) -> Message | None:
+            reply = await bus.call(message)
+            await answered
+            return reply
+
+    monkeypatch.setattr(seat.logind, "_bus", SlowBus())
+
+    async def work() -> None:
+        await seat.logind.lock(login)
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(work())
+    await seat.until(lambda: seat.double.calls)
+    await asyncio.sleep(0.1)
+    answered.set_result(None)
+    await asyncio.sleep(0)
+    task.cancel()
+    monkeypatch.undo()
+    done, _ = await asyncio.wait({task}, timeout=3)
+    task.cancel()
+    assert done and task.cancelled()

@@ -259,7 +259,10 @@ class Logind:
             destination=destination, path=path, interface=interface, member=member, signature=signature, body=body or []
         )
         try:
-            reply = await asyncio.wait_for(bus.call(message), _REPLY)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the answer, and whoever ends the
+            # loop would wait for ever.
+            async with asyncio.timeout(_REPLY):
+                reply = await bus.call(message)
         except (TimeoutError, OSError, EOFError) as error:
             raise HostError(f"logind did not answer {member}", "Check: systemctl status systemd-logind") from error
         if reply is None or reply.message_type is MessageType.ERROR:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MODULES = ("bench_core", "bench_host", "bench_gate", "bench_summary", "bench_service", "bench_peers")
+MODULES = ("bench_core", "bench_host", "bench_gate", "bench_endings", "bench_summary", "bench_service", "bench_peers")
 BUILD = Path("build")
 
 

@@ -1,0 +1,134 @@
+"""Figures of the end of the time: how soon a login without any is ended where PAM did not refuse it, and what asking costs.
+
+The real loop, engine, ledger and Linux host on a private bus with a double of logind; the way from a real logind's session to
+its last process is measured by the system tests, in a container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.core.authorize import Who
+from agent.core.family import build_policy, parse
+from agent.core.rules import Rules, compile_policy
+from agent.ipc.protocol import Body, Entrance, Result
+from agent.ipc.server import Connection, Server
+from agent.model.grant import Grant
+from agent.model.usage import Usage
+from agent.platforms.linux import logincheck
+from agent.platforms.linux.host import LinuxHost
+from agent.resources import load_catalogue, load_presets
+from agent.service.engine import Engine
+from agent.service.loop import Loop
+from agent.service.simulation import _NoSupervisor
+from agent.service.store import Store
+from tests.bench.bench_host import row
+from tests.contract.logind_double import LogindDouble, private_bus
+
+Row = dict[str, Any]
+ACCOUNT = "games"
+"""An account of every Debian that nobody uses."""
+LOGINS = 10
+CHECKS = 15
+TIMEKPR_THEN = 17.0
+"""Seconds that Timekpr-nExT 0.5.9 let such a login go on at best, with a double of logind as well."""
+FAMILY = f"""
+format = 1
+zone = "UTC"
+[[guardians]]
+name = "ana"
+account = "ana"
+[[children]]
+name = "mia"
+accounts = ["{ACCOUNT}"]
+preset = "teen"
+[children.limits]
+ending = "logout"
+"""
+
+
+def rows() -> list[Row]:
+    found = []
+    if shutil.which("dbus-daemon") and os.geteuid() == 0:
+        ended = asyncio.run(_logins())
+        name = "login with no time left, until it is told to end"
+        found.append(row(name, max(ended), "s", 2, "timekpr-next 0.5.9 then", TIMEKPR_THEN))
+    if os.geteuid() == 0 and os.path.exists("/usr/bin/python3"):
+        asked = asyncio.run(_checks())
+        found.append(row("login check, asked and answered", statistics.median(asked), "ms", 50))
+    return found
+
+
+def _rules() -> Rules:
+    family = parse(FAMILY)
+    return compile_policy(
+        build_policy(family, load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z")
+    )
+
+
+async def _logins() -> list[float]:
+    """Seconds from a new session to the call that ends it, at any moment between two ticks."""
+    uid, lock = pwd.getpwnam(ACCOUNT).pw_uid, Grant(id="l", child="mia", kind="lock", given=0, by="ana")
+    ended = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder), machine_id="bench")
+        async with private_bus(Path(folder)) as address:
+            double = LogindDouble(address)
+            await double.open()
+            host = LinuxHost(bus_address=address)
+            engine = Engine(
+                _rules(), lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: (lock,), floor=0
+            )
+            loops: list[Loop] = []
+            host.watch([ACCOUNT])
+            await host.open(lambda: loops[0].wake() if loops else None)
+            loops.append(Loop(host, engine, store, _NoSupervisor(), push=lambda _: None, changed=lambda: None))
+            running = asyncio.create_task(loops[0].run())
+            await loops[0].ready.wait()
+            for number in range(LOGINS):
+                await asyncio.sleep(0.6 + number * 0.13)
+                begun = time.perf_counter()
+                double.add(f"b{number}", uid, ACCOUNT)
+                while double.calls.count((f"b{number}", "Terminate")) == 0:
+                    await asyncio.sleep(0.002)
+                ended.append(time.perf_counter() - begun)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await host.close()
+            double.close()
+        store.close()
+    return ended
+
+
+async def _checks() -> list[float]:
+    """Milliseconds of the whole process that PAM waits for."""
+
+    async def answer(_: Connection, __: Body) -> Result:
+        return Entrance(allowed=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        socket = Path(folder) / "s.sock"
+        text = Path(logincheck.__file__).read_text(encoding="utf-8").replace(logincheck.SOCKET, str(socket))
+        script = Path(folder) / "login-check"
+        script.write_text(text, encoding="utf-8")
+        server = Server(socket, answer, lambda peer: Who(peer.account, "administrator"), lambda: 0)
+        await server.start()
+        taken = []
+        for _ in range(CHECKS):
+            begun = time.perf_counter()
+            process = await asyncio.create_subprocess_exec(
+                "/usr/bin/python3", "-IS", str(script), env={"PAM_USER": "mia"}, stdout=subprocess.DEVNULL
+            )
+            assert await process.wait() == 0
+            taken.append((time.perf_counter() - begun) * 1000)
+        await server.close()
+    return taken

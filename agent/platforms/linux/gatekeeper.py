@@ -121,7 +121,8 @@ class Gatekeeper:
         if loop is not None and self._process is not None:
             self._send(wire.STOP_NOW)
             try:
-                await asyncio.wait_for(self._gone.wait(), BEAT)
+                async with asyncio.timeout(BEAT):
+                    await self._gone.wait()
             except TimeoutError:
                 self._process.kill()
                 await self._gone.wait()

@@ -112,7 +112,8 @@ class Logind:
         self._first.clear()
         self._task = asyncio.create_task(self._run(), name="logind")
         try:
-            await asyncio.wait_for(self._first.wait(), _FIRST)
+            async with asyncio.timeout(_FIRST):
+                await self._first.wait()
         except TimeoutError:
             log.warning("logind has not answered within %.0f s", _FIRST)
 
@@ -205,7 +206,8 @@ class Logind:
 
         try:
             bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
-            self._bus = await asyncio.wait_for(bus.connect(), _REPLY)
+            async with asyncio.timeout(_REPLY):
+                self._bus = await bus.connect()
         except (AuthError, DBusError, InvalidAddressError) as error:
             raise HostError(str(error) or type(error).__name__) from error
         bus.add_message_handler(self._on_message)

@@ -72,7 +72,8 @@ class StartEvents:
         loop = asyncio.get_running_loop()
         sock = _connect()
         try:
-            await asyncio.wait_for(_acknowledged(loop, sock), ACKNOWLEDGE)
+            async with asyncio.timeout(ACKNOWLEDGE):
+                await _acknowledged(loop, sock)
         except TimeoutError as error:
             sock.close()
             raise HostError(

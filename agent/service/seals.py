@@ -1,7 +1,7 @@
 """This PC's key, and what it signs: every grant that a guardian gives.
 
 A row of the ledger that says "chess is allowed" must not be worth more than the right to write that file, so each grant
-carries a signature that is checked when the ledger is opened (ADR 0011).  The key is in ``device.key``; what signs and
+carries a signature that is checked when the ledger is opened (ADR 0019).  The key is in ``device.key``; what signs and
 checks is a job, because the resident service holds no heavy library.
 """
 

@@ -319,7 +319,8 @@ async def a_held_program_waits_before_its_first_instruction(lab: Lab) -> None:
         lab.rule = lambda _: Start.HOLD
         proof = lab.out / "held"
         process = await asyncio.to_thread(_start, lab.place / "good", str(proof))
-        await until(lambda: _state(process.pid) == "T", "it stands still")
+        await until(lambda: bool(host._standing.held), "it is held")
+        assert "/fairtime-held-" in procfs.unified(process.pid) or _state(process.pid) == "T"
         assert not proof.exists()
         stat = procfs.stat(process.pid)
         assert stat is not None

@@ -278,6 +278,29 @@ async def test_a_holder_that_was_killed_leaves_it_held_and_the_next_takes_it_up(
 
 
 @frozen
+async def test_a_second_holder_leaves_what_another_holds(holder: Holder, counter: Counter) -> None:
+    key = counter.key
+    holder.hold(*key, UID)
+    place = holder._held[key].place
+    assert place is not None
+    init = procfs.stat(1)
+    assert init is not None
+    os.setxattr(place, holding.HOLDER, f"1 {init.started}".encode())
+    second = Holder()
+    second.open()
+    assert not second.held
+    second.close()
+    assert await counter.stands()
+    os.setxattr(place, holding.HOLDER, b"1 99")
+    third = Holder()
+    third.open()
+    assert third.held == {key}, "who held it is gone"
+    third.release(*key)
+    third.close()
+    assert await counter.runs()
+
+
+@frozen
 async def test_a_holder_that_ends_leaves_nothing_frozen(counter: Counter) -> None:
     holder = Holder()
     holder.open()

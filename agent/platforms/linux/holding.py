@@ -14,7 +14,8 @@ Where cgroup v2 is missing, SIGSTOP it is, looked at every 50 ms; what was let g
 third time.
 
 The place where a process came from is kept at its cgroup (``user.fairtime.origin``, xattr(7)), so that a service that was
-killed and started again can put it back.
+killed and started again can put it back; and who holds it (``user.fairtime.holder``), so that a second one beside it, a
+trial for instance, leaves it alone.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 ROOTS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 """Where cgroup v2 is mounted: alone, or beside version 1 (systemd's "hybrid" layout)."""
 ORIGIN = "user.fairtime.origin"
+HOLDER = "user.fairtime.holder"
 LOOK = 0.05
 """Seconds between two looks at what only a signal holds."""
 BREAKS = 3
@@ -105,6 +107,8 @@ class Holder:
         if root is None:
             return
         for place in (*root.glob("fairtime-held-*"), *root.glob("user.slice/user-*.slice/fairtime-held-*")):
+            if _held_by_another(place):
+                continue
             match = _NAME.search(place.name)
             if match is None or not self._take(int(match[1]), int(match[2]), place):
                 self._discard(place)
@@ -221,6 +225,7 @@ class Holder:
         place.mkdir(mode=0o755, exist_ok=True)
         try:
             os.setxattr(place, ORIGIN, os.fsencode(origin))
+            os.setxattr(place, HOLDER, _own_name())
         except OSError as error:
             log.info("the place of process %s is not kept: %s", pid, error.strerror)
         try:
@@ -346,6 +351,24 @@ class Holder:
         if one.events >= 0 and self._poll is not None:
             self._poll.unregister(one.events)
             os.close(one.events)
+
+
+def _own_name() -> bytes:
+    own = procfs.stat(os.getpid())
+    return f"{os.getpid()} {own.started if own is not None else 0}".encode()
+
+
+def _held_by_another(place: Path) -> bool:
+    """Whether a living process other than this one holds it."""
+    try:
+        name = os.getxattr(place, HOLDER)
+    except OSError:
+        return False
+    pid, _, started = name.partition(b" ")
+    if name == _own_name() or not pid.isdigit():
+        return False
+    stat = procfs.stat(int(pid))
+    return stat is not None and str(stat.started).encode() == started
 
 
 def _members(place: Path) -> list[int]:

@@ -181,7 +181,7 @@ class LinuxHost:
         self._standing.hold(pid, started)
 
     async def release(self, pid: int, started: int) -> None:
-        self._standing.holder.release(pid, started)
+        self._standing.release(pid, started)
 
     async def observe(self) -> Snapshot:
         now = self.clock.now().boot

@@ -82,6 +82,12 @@ class Standing:
             raise HostError(f"Process {pid} does not belong to a watched account", "It is left alone.")
         self.holder.hold(pid, started, person.uid)
 
+    def release(self, pid: int, started: int) -> None:
+        """Let it go on, whether it is held already or only stopped for the gate."""
+        if self._stopped.pop((pid, started), None) is not None and (pid, started) not in self.held:
+            send(pid, started, signal.SIGCONT)
+        self.holder.release(pid, started)
+
     def look(self, now: Millis, processes: Collection[Process], logind: Logind | None) -> None:
         """What nobody knows any more (its account is not watched now) must neither stand still for ever nor run free."""
         seated = None

@@ -267,7 +267,7 @@ class Holder:
             return
         ready = {fd for fd, _ in self._poll.poll(0)}
         for key, one in list(self._held.items()):
-            if one.events in ready and b"populated 0" in os.pread(one.events, 256, 0):
+            if one.events in ready and _emptied(one.events):
                 stat = procfs.stat(one.pid)
                 alive = stat is not None and stat.started == one.started and stat.state not in "ZX"
                 if alive:
@@ -397,6 +397,14 @@ def _rmdir(place: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _emptied(events: int) -> bool:
+    """Whether nothing is left in the cgroup of this ``cgroup.events``; a cgroup that is gone says ENODEV."""
+    try:
+        return b"populated 0" in os.pread(events, 256, 0)
+    except OSError:
+        return True
 
 
 def _send(pidfd: int, number: signal.Signals) -> None:

@@ -87,10 +87,11 @@ async def until(done: Callable[[], Awaitable[bool]], task: asyncio.Task[None] | 
 
 
 async def household(state: Path, host: FakeHost, more: str = "") -> None:
-    signer = signing.new_signer()
+    signer, device = signing.new_signer(), signing.new_signer()
     text = FAMILY.replace("[[guardians]]", f"{more}\n[[guardians]]", 1).replace("OWN", own_account())
     data = signing.sign_policy(build(parse(text), version=1), signer)
-    await found(state, host, root.make([signer.public_key], [signer]), data, "258025", "root")
+    keys = root.make([signer.public_key], [signer], devices=[device.public_key])
+    await found(state, host, keys, data, "258025", "root", device_key=signing.pem(device, None))
 
 
 def actions(state: Path) -> list[tuple[str, str]]:
@@ -133,8 +134,9 @@ async def test_a_new_account_is_limited_and_told_of(tmp_path: Path, host: FakeHo
         assert tim.budget_today == 3600
         assert any("The account tim is in nobody's name" in note for note in found.notes)
         assert found.protection != "protected"
-        # And its programs are judged as a child's of the strictest kind.
-        assert host.start("tim", ProgramId(name="game", path="/home/tim/game")) is None
+        # And its programs are judged as a child's of the strictest kind: what is unknown stands still until it was asked for.
+        game = host.start("tim", ProgramId(name="game", path="/home/tim/game"))
+        assert game is not None and game.pid in host.held
         del host.people["tim"]
         host.logout(session.id)
 

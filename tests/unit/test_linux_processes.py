@@ -14,13 +14,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 if sys.platform != "linux":
     pytest.skip("Linux only", allow_module_level=True)
 
 from agent.clock import FakeClock
 from agent.errors import HostError
-from agent.model.program import Process
+from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
 from agent.platforms.linux import processes, procfs, starts
 from agent.platforms.linux.accounts import Owners, Person
@@ -212,6 +213,58 @@ class TestScan:
         finally:
             process.kill()
             process.wait()
+
+
+class TestOneImage:
+    """What is read of a process is of one image, though it changes while it is looked at."""
+
+    def test_an_exec_in_the_midst_of_a_reading_begins_it_anew(
+        self, shells: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        shell = shells("echo; read x; exec sleep 60")
+        seen: list[str] = []
+
+        def identify(pid: int, person: Person, link: str | None) -> ProgramId | None:
+            seen.append(link or "")
+            if len(seen) == 1:
+                become_sleep(shell)
+            return ProgramId(name=f"reading {len(seen)}")
+
+        table = ProcessTable(identify)
+        table.watch(Owners.of([ME]))
+        found = table.read(shell.pid, ME)
+        assert found is not None and found.program.name == "reading 2"
+        assert seen[1].endswith("sleep")
+        assert table.read(shell.pid, ME) is None, "and it is known from then on"
+        table.forget()
+
+    def test_who_ends_while_it_is_read_is_nobody(self, shells: Callable[[str], subprocess.Popen[bytes]]) -> None:
+        shell = shells("echo; read x; exec sleep 60")
+
+        def identify(pid: int, person: Person, link: str | None) -> ProgramId | None:
+            shell.kill()
+            os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
+            return ProgramId(name="half of the truth")
+
+        table = ProcessTable(identify)
+        assert table.read(shell.pid, ME) is None
+        assert table.processes == ()
+
+    def test_who_never_stays_the_same_is_judged_all_the_same(
+        self, shells: Callable[[str], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shell = shells("echo; read x; exec sleep 60")
+        true, count = procfs.stat, iter(range(100))
+
+        def restless(pid: int) -> procfs.Stat | None:
+            found = true(pid)
+            return None if found is None else replace(found, image=next(count) + 1)
+
+        monkeypatch.setattr(procfs, "stat", restless)
+        table = ProcessTable(lambda pid, person, link: ProgramId(name="restless"))
+        found = table.read(shell.pid, ME)
+        assert found is not None and found.program.name == "restless"
+        table.forget()
 
 
 class TestToldScan:

@@ -37,6 +37,8 @@ NET = 60_000
 """The same while the kernel tells of new images and owners: then only what it failed to tell for want of memory is left."""
 MOST_NEW = 256
 """Pids handed out since the last scan that are cheaper to ask for one by one than to list all."""
+TRIES = 3
+"""Readings of a process that runs something new by the end of each; who goes on so is judged by the last."""
 MOST_HELD = 512
 """Descriptors that a child's processes may take here; beyond, the scan lists and rotates as if nothing was told."""
 _NO_PROCESS = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})
@@ -132,7 +134,7 @@ class ProcessTable:
             return None
         return self.read(pid, person)
 
-    def read(self, pid: int, person: Person) -> Process | None:
+    def read(self, pid: int, person: Person, tries: int = TRIES) -> Process | None:
         """The same for a process that is known to be ``person``'s."""
         stat = procfs.stat(pid)
         known = self._mine.get(pid)
@@ -169,7 +171,15 @@ class ProcessTable:
             and stat.image != 0
             and (origin.image, origin.link, origin.process.account) == (stat.image, link, person.name)
         )
-        program = origin.process.program if forked and origin is not None else self._identify(pid, person, link)
+        if forked and origin is not None:
+            program: ProgramId | None = origin.process.program
+        else:
+            program = self._identify(pid, person, link)
+            after = procfs.stat(pid)
+            if after is None or (after.state in "ZX" and after.threads < 2):
+                program = None  # it ended meanwhile, and what was read of it may be half of the truth
+            elif not _still(stat, after) and tries > 1:
+                return self.read(pid, person, tries - 1)
         if program is None:
             self._drop(pid)
             return None
@@ -193,6 +203,10 @@ class ProcessTable:
             program = self._identify(pid, person, known.link) if person is not None else None
             if program is not None and program != known.process.program:
                 old = known.process
+                stat = procfs.stat(pid)
+                if stat is None or stat.started != old.started or not stat.settled or stat.image != known.image:
+                    self._again.add(pid)
+                    continue
                 process = Process(pid=pid, started=old.started, parent=old.parent, account=old.account, program=program)
                 known.process = process
                 self._list = None
@@ -261,3 +275,9 @@ class ProcessTable:
         share = len(self._turn) if everything else ceil(len(self._pids) * max(passed, 0) / round_)
         due, self._turn = self._turn[:share], self._turn[share:]
         return due
+
+
+def _still(before: procfs.Stat, after: procfs.Stat) -> bool:
+    """Whether what was read in between is of one image: executable, command line and environment are files of their own,
+    and an ``exec`` between two of them would join the shell of before to the words of its successor."""
+    return (before.started, before.image, before.settled) == (after.started, after.image, after.settled)

@@ -53,7 +53,7 @@ def replay(lab: Lab) -> Outcome:
     return Outcome(outcome.held and not root.ok, f"{outcome.evidence}; even as root: {' '.join(root.err.split())[:80]}")
 
 
-@attack("links", "symlinks and hard links in /tmp, /var/tmp and the state folder's place", 37)
+@attack("links", "symlinks and hard links in /tmp, /var/tmp and the state folder's place", 37, alone=True)
 def links(lab: Lab) -> Outcome:
     line = (
         f"for f in {OWN} /etc/shadow /etc/passwd; do ln $f /tmp/h-$(basename $f) 2>/dev/null && echo linked $f; done; "

@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 from tests.system.bypass.attack import Outcome, attack
-from tests.system.bypass.lab import SHORT, Lab, all_of, refused
+from tests.system.bypass.lab import OLD_POLICY, SHORT, Lab, all_of, refused
 from tests.system.bypass.sessions import _play
 
 STATE = "/var/lib/fairtime"
@@ -40,7 +40,7 @@ def record(lab: Lab) -> Outcome:
 @attack("replay", "put an old, a foreign or a changed policy in force", 37)
 def replay(lab: Lab) -> Outcome:
     """The old policy is signed by the guardian herself: what is wrong with it is only that it is old."""
-    old = lab.box.read(f"{STATE}/policy.previous.json")
+    old = lab.box.read(OLD_POLICY)
     lab.box.write("/home/leo/old.json", old, owner="leo")
     changed = old.replace(base64.b64encode(b"x" * 3).decode(), "") + " "
     lab.box.write("/home/leo/changed.json", changed[:-40] + changed[-38:], owner="leo")
@@ -49,7 +49,7 @@ def replay(lab: Lab) -> Outcome:
         f"cp ~/old.json {STATE}/policy.dsse.json", "fairtime setup --answers /dev/null", "fairtime service run --state ~/mine",
     )  # fmt: skip
     outcome = all_of((line, refused(lab.leo.run(line, timeout=20))) for line in lines)
-    root = lab.box.run("cp /home/leo/old.json /root/old.json && fairtime policy install /root/old.json")
+    root = lab.box.run(f"fairtime policy install {OLD_POLICY}")
     return Outcome(outcome.held and not root.ok, f"{outcome.evidence}; even as root: {' '.join(root.err.split())[:80]}")
 
 

@@ -22,6 +22,8 @@ WATCHED = 5.0
 """Seconds after which a program that may not run must be gone."""
 GONE = 1.0
 """A game that wrote nothing for this long is not alive."""
+OLD_POLICY = "/root/old.json"
+"""What the guardian signed before the suite's own policies."""
 BUDGET = 8.0
 LATE = 6.0
 """Seconds of play over the budget that still count as held: a tick, time to close, and a busy machine."""
@@ -46,6 +48,7 @@ class Lab:
         self._kids = {attack.id: attack.kid for attack in attacks if attack.kid is not None}
         self._doors: list[subprocess.Popen[bytes]] = []
         self._wave: list[str] = []
+        box.run(f"cp /var/lib/fairtime/policy.dsse.json {OLD_POLICY}").check()
         self._accounts()
         self._programs()
         self.mia = box.session("mia", "x11")

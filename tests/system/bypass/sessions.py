@@ -226,7 +226,7 @@ def ssh(lab: Lab) -> Outcome:
     return _play(lab, "kid-ssh", kind="ssh")
 
 
-@attack("background", "leave the game to at(1), out of every session", 5, 35, kid=SHORT)
+@attack("background", "leave the game to at(1), out of every session", 5, 35, kid=SHORT, limit="no-session")
 def background(lab: Lab) -> Outcome:
     user = "kid-background"
     life = lab.life(user)

@@ -267,13 +267,22 @@ class Holder:
             return
         ready = {fd for fd, _ in self._poll.poll(0)}
         for key, one in list(self._held.items()):
-            if one.events in ready and _emptied(one.events):
-                stat = procfs.stat(one.pid)
-                alive = stat is not None and stat.started == one.started and stat.state not in "ZX"
-                if alive:
-                    self._out(key)
-                else:
-                    self.kill(*key)
+            if one.events not in ready:
+                continue
+            try:
+                emptied = b"populated 0" in os.pread(one.events, 256, 0)
+            except OSError:
+                # The cgroup is gone (ENODEV).  Only root removes it: another service took it up and let the program go on.
+                self._forget_events(one)
+                os.close(self._held.pop(key).pidfd)
+                continue
+            if not emptied:
+                continue
+            stat = procfs.stat(one.pid)
+            if stat is not None and stat.started == one.started and stat.state not in "ZX":
+                self._out(key)
+            else:
+                self.kill(*key)
 
     def _out(self, key: Key) -> None:
         log.warning("process %s was moved out of its cgroup while it was held; it is killed", key[0])
@@ -397,14 +406,6 @@ def _rmdir(place: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _emptied(events: int) -> bool:
-    """Whether nothing is left in the cgroup of this ``cgroup.events``; a cgroup that is gone says ENODEV."""
-    try:
-        return b"populated 0" in os.pread(events, 256, 0)
-    except OSError:
-        return True
 
 
 def _send(pidfd: int, number: signal.Signals) -> None:

@@ -194,7 +194,7 @@ class TestLinuxHostByScan(HostContract):
         monkeypatch.setattr(StartEvents, "open", refused)
         async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus"), RealRig):
             yield rig
-            assert not rig.host._starts.open_now, "this class tests the scan alone"
+            assert not rig.host._watching.starts.open_now, "this class tests the scan alone"
 
 
 class BusRig(RealRig):

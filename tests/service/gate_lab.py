@@ -81,7 +81,7 @@ class Lab:
         host = LinuxHost(bus_address=NO_BUS, gate=[str(self.place)])
         if not events:
             # As in a container, where the kernel has no start events to give.
-            host._starts.open = _no_events  # type: ignore[method-assign]
+            host._watching.starts.open = _no_events  # type: ignore[method-assign]
         host.watch([ACCOUNT])
         await host.open(lambda: None)
         host.on_start(self.decide, lambda _: Start.DENY)
@@ -376,7 +376,7 @@ async def without_it_everything_starts(lab: Lab) -> None:
 async def service(lab: Lab) -> None:
     """Runs in a process of its own: says the gate's pid once it is in place, then serves until it is killed."""
     host = LinuxHost(bus_address=NO_BUS, gate=[str(lab.place)])
-    host._build = lambda: True  # type: ignore[method-assign]  # which package owns a file does not matter here, time does
+    host._study.build = lambda: True  # type: ignore[method-assign]  # which package owns a file does not matter here, time does
     host.watch([ACCOUNT])
     await host.open(lambda: None)
     host.on_start(lab.decide, lambda _: Start.DENY)

@@ -20,7 +20,7 @@ if sys.platform != "linux":
 from agent.errors import HostError
 from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
-from agent.platforms.linux import holding, procfs
+from agent.platforms.linux import cells, holding, procfs
 from agent.platforms.linux.holding import Holder
 from agent.platforms.linux.standing import Standing
 
@@ -138,13 +138,14 @@ async def test_its_own_account_cannot_let_it_go_on(holder: Holder, counter: Coun
     )
     assert done.returncode == 0, done.stderr
     assert await counter.stands()
-    place = next(iter(holder._held.values())).place
-    assert place is not None
+    cell = next(iter(holder._held.values())).cell
+    assert cell is not None
+    place = cell.place
     for act in (
         f"open('{place}/cgroup.freeze', 'w').write('0')",
         f"open('{ROOT}/cgroup.procs', 'w').write('{pid}')",
         f"import os; os.mkdir('{place}/mine')",
-        f"import os; os.removexattr('{place}', '{holding.ORIGIN}')",
+        f"import os; os.removexattr('{place}', '{cells.ORIGIN}')",
     ):
         assert "PermissionError" in as_child(act).stderr, act
     assert await counter.stands()
@@ -281,17 +282,18 @@ async def test_a_holder_that_was_killed_leaves_it_held_and_the_next_takes_it_up(
 async def test_a_second_holder_leaves_what_another_holds(holder: Holder, counter: Counter) -> None:
     key = counter.key
     holder.hold(*key, UID)
-    place = holder._held[key].place
-    assert place is not None
+    cell = holder._held[key].cell
+    assert cell is not None
+    place = cell.place
     init = procfs.stat(1)
     assert init is not None
-    os.setxattr(place, holding.HOLDER, f"1 {init.started}".encode())
+    os.setxattr(place, cells.HOLDER, f"1 {init.started}".encode())
     second = Holder()
     second.open()
     assert not second.held
     second.close()
     assert await counter.stands()
-    os.setxattr(place, holding.HOLDER, b"1 99")
+    os.setxattr(place, cells.HOLDER, b"1 99")
     one = holder._held.pop(key)  # it went without a word; alive, it would kill what leaves its cgroup
     holder._forget_events(one)
     os.close(one.pidfd)
@@ -349,9 +351,9 @@ async def test_what_leaves_its_children_behind_is_killed_too(counter: Counter) -
     try:
         key = counter.key
         holder.hold(*key, UID)
-        place = holder._held[key].place
-        assert place is not None
-        (place / "cgroup.procs").write_text(str(other.process.pid))
+        cell = holder._held[key].cell
+        assert cell is not None
+        (cell.place / "cgroup.procs").write_text(str(other.process.pid))
         (ROOT / "cgroup.procs").write_text(str(counter.process.pid))
         await asyncio.sleep(0.05)
         holder.sweep()

@@ -401,7 +401,7 @@ class TestStarts:
             snapshot = await host.observe()
             assert by_scan not in snapshot.degraded
             assert {p.pid: p.program.name for p in snapshot.processes}[process.pid] != "sleep"
-            sock = host._starts._socket
+            sock = host._watching.starts._socket
             assert sock is not None
             with monkeypatch.context() as patch:
                 patch.setattr(starts, "COMM", 0x4000_0000)  # no such event

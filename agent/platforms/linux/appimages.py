@@ -1,9 +1,9 @@
 """Which AppImage a program comes from: the file that serves the mount it lies on.
 
 An AppImage of type 2 mounts itself: its runtime becomes a FUSE server, whose executable is the image, and starts what is inside
-from ``…/.mount_NameXXXXXX``.  ``$APPIMAGE`` is the account's own word for it; the kernel's is which process has the connection of
-that mount open (fdinfo of /dev/fuse, since Linux 6.17).  Older kernels do not tell, so there it must be the only one that
-serves anything for the account.  Images that were unpacked, and those of type 1, are ordinary files.
+from a folder ``.mount_`` of the image's name and random letters.  ``$APPIMAGE`` is the account's own word for it; the kernel's is
+which process has the connection of that mount open (fdinfo of /dev/fuse, since Linux 6.17).  Older kernels do not tell, so there it
+must be the only one that serves anything for the account.  Images that were unpacked, and those of type 1, are ordinary files.
 """
 
 from __future__ import annotations

@@ -10,11 +10,9 @@ import hashlib
 import hmac
 import logging
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -37,12 +35,11 @@ from agent.platforms.linux.guarding import Guard, Tending
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
-from agent.platforms.linux.packages import Content, Owned
-from agent.platforms.linux.processes import ROTATION, ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
 from agent.platforms.linux.standing import Standing
-from agent.platforms.linux.starts import StartEvents
 from agent.platforms.linux.stopping import Stopping
+from agent.platforms.linux.study import Study
+from agent.platforms.linux.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +48,6 @@ _HOUSEKEEPING: Millis = 5 * SECOND
 _FIRST_PERSON, _NOBODY = 1000, 65534
 _WAKE_AFTER = 0.05
 """Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
-_HASHING = 32
-"""Files waiting to be hashed; more than that is no child starting programs but a flood."""
 
 
 class LinuxHost:
@@ -80,35 +75,27 @@ class LinuxHost:
         self._names: tuple[str, ...] = ()
         self._owners = accounts.Owners()
         self._identifier = Identifier()
-        self._table = ProcessTable(self._identifier.running)
-        self._baseline = True
-        self._starts = StartEvents(self._started, self._lost)
-        self._starts_why = "Fairtime has not begun to listen."
-        self._told = False
-        """The kernel tells of starts: it did so when it was last asked to prove it, at most ``ROTATION`` ago."""
-        self._pulsed: Millis | None = None
         self._logind: Logind | None = None
         self._fallback = Fallback()
-        self._stopping = Stopping(self._starts)
+        self._standing = Standing(lambda pid, _: self._watching.recheck(pid))
+        self._watching = Watching(
+            self.clock, self._identifier, self._standing,
+            awake=self._wake_soon, proved=lambda told: self._gating.told(told),
+        )  # fmt: skip
+        self._study = Study(self._identifier, self._better)
+        self._stopping = Stopping(self._watching.starts)
         self._freezer = Freezer()
         self._endings = Endings(self._stopping, self._freezer)
         self._logins = Logins()
         self._tending = Tending(guard)
         self._evidence = Evidence()
-        self._standing = Standing(self._broke_out)
-        self._decide: Callable[[Process], Start] | None = None
         self._gating = Gating(
-            gate, self._identifier, hash_of=self._hash_of, look=self._look_after, rescan=self._rescan,
-            changed=self._sessions_changed,
+            gate, self._identifier, hash_of=self._study.hash_of, look=self._watching.look_after,
+            rescan=self._watching.rescan, changed=self._sessions_changed,
         )  # fmt: skip
         self._wake: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._thread: ThreadPoolExecutor | None = None
-        self._jobs: set[asyncio.Future[bool]] = set()
-        self._verifying: set[str] = set()
-        self._put_off = False
-        self._rebuilding = False
         self._kept: Millis | None = None
         self._account_files: tuple[int, ...] = ()
         self._session_ids: frozenset[str] = frozenset()
@@ -121,19 +108,10 @@ class LinuxHost:
         """Read the package and menu lists (a fraction of a second), then listen to the kernel and to logind."""
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="identity")
-        self._identifier.hash_later = self._hash_later
-        self._identifier.verify_later = self._verify_later
         self._standing.holder.open()
-        await self._loop.run_in_executor(self._thread, self._build)
+        await self._study.open()
         self._logind = Logind(self._sessions_changed, address=self._bus_address)
-        try:
-            await self._starts.open()
-        except HostError as error:
-            self._starts_why = f"{error.title}. {error.advice}"
-            log.warning("no start events: %s", error.title)
-        # Listening first and looking second leaves no gap between the two.
-        self._scan()
+        await self._watching.open()
         self._gating.open(self._owners)
         await self._logind.open()
 
@@ -148,19 +126,12 @@ class LinuxHost:
         await self._endings.close()
         self._standing.holder.close()
         await self._stopping.close()
-        self._starts.close()
+        self._watching.close()
         if self._logind is not None:
             await self._logind.close()
         self._evidence.close()
-        self._identifier.hash_later = self._identifier.verify_later = None
-        for job in list(self._jobs):
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
-        if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
-        self._thread = self._loop = self._logind = None
-        self._table.forget()
-        self._baseline, self._told, self._pulsed = True, False, None
+        await self._study.close()
+        self._loop = self._logind = None
 
     # ---- seeing --------------------------------------------------------------------------------------------------
 
@@ -170,7 +141,7 @@ class LinuxHost:
         self._resolve()
 
     def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
-        self._decide = decide
+        self._watching.decide = decide
         self._gating.ask(self._standing.before(decide), otherwise)
 
     def unsettle(self) -> None:
@@ -187,17 +158,17 @@ class LinuxHost:
         now = self.clock.now().boot
         self._tending.tend(now)
         self._housekeeping(now)
-        self._scan()
+        self._watching.scan(self._stopping.touched())
         sessions = self._sessions(now)
         ids = frozenset(session.id for session in sessions)
         if not ids <= self._session_ids:
             self._wake_soon()
         self._session_ids = ids
-        self._standing.look(now, self._table.processes, self._logind)
+        self._standing.look(now, self._watching.table.processes, self._logind)
         blind, logind = self._blind(), self._logind
         return Snapshot(
             sessions=sessions,
-            processes=self._table.processes,
+            processes=self._watching.table.processes,
             complete=not blind,
             degraded=(*blind, *self._degraded(), *self._tending.troubles()),
             mended=self._tending.take(),
@@ -211,7 +182,7 @@ class LinuxHost:
         found = launchers.which(path) or (path if path.startswith("/") else "")
         person = next(iter(self._owners.people.values()), None) or accounts.Person("", 65534, frozenset({65534}))
         if not self._identifier.packages.ready:
-            self._build()
+            self._study.build()
         program = self._identifier.file(found, person) if found else None
         if program is None:
             return None
@@ -231,7 +202,7 @@ class LinuxHost:
         logind = self._logind
         return abilities.of(
             exec_gate=self._gating.why,
-            start_events="" if self._starts.open_now else self._starts_why,
+            start_events="" if self._watching.starts.open_now else self._watching.why,
             logins=self._logins.why(),
             logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
             freeze=self._freezer.present,
@@ -306,173 +277,17 @@ class LinuxHost:
         await self._stop_all(name)
 
     async def _stop_all(self, account: str) -> None:
-        self._scan()
-        for process in self._table.processes:
+        self._watching.scan(self._stopping.touched())
+        for process in self._watching.table.processes:
             if process.account == account:
                 await self.stop(process.pid, process.started, at_once=False)
 
-    # ---- processes -----------------------------------------------------------------------------------------------
+    # ---- keeping up ----------------------------------------------------------------------------------------------
 
-    def _started(self, pid: int) -> None:
-        """A new image or a new owner: the hot path.  Most starts on a PC are no child's and cost one system call."""
-        uid = procfs.owner(pid)
-        if uid is None:
-            return
-        person = self._owners.by_uid(uid)
-        if person is None:
-            self._table.drop(pid)
-            return
-        try:
-            # Held before it is looked at, so that what is killed is what was judged.
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            return
-        try:
-            process = self._table.read(pid, person)
-            if process is not None:
-                if self._decide is not None:
-                    self._obey(pidfd, process, self._decide(process))
-                self._wake_soon()
-        finally:
-            os.close(pidfd)
-
-    def _obey(self, pidfd: int, process: Process, answer: Start) -> None:
-        number = self._standing.obey(process, answer)
-        if number is not None:
-            _signal(pidfd, number)
-
-    def _broke_out(self, pid: int, started: int) -> None:
-        self._table.recheck({pid})
-        self._wake_soon()
-
-    def _lost(self) -> None:
-        """The kernel dropped events."""
-        log.warning("start events were lost; looking at every process")
-        self._rescan()
-
-    def _rescan(self) -> None:
-        """Look at everything again and judge what was not known."""
-        if not self._baseline:
-            self._judge(self._table.scan(self.clock.now().boot, everything=True))
-        self._wake_soon()
-
-    def _look_after(self, pids: Iterable[int]) -> None:
-        """Programs that the exec gate has heard of, where the kernel tells of none itself."""
-        for pid in pids:
-            self._started(pid)
-
-    def _scan(self) -> None:
-        self._table.recheck(self._stopping.touched())
-        now = self.clock.now().boot
-        silent = False
-        if self._pulsed is None or now - self._pulsed >= ROTATION:
-            self._pulsed = now
-            told, before = self._starts.pulse(), self._told
-            self._told, silent = told, before and not told
-            self._gating.told(told)
-            if silent:
-                log.warning("start events stopped; looking at every process")
-        images = self._table.scan(now, told=self._told, everything=silent)
-        if self._baseline:
-            # What ran before the watch began was not started under it: the tick's ladder deals with it.
-            self._baseline = False
-            return
-        self._judge(images)
-
-    def _judge(self, images: Collection[Process]) -> None:
-        decide = self._decide
-        if decide is None:
-            return
-        for process in images:
-            answer = decide(process)
-            if answer in (Start.SETTLED, Start.ALLOW):
-                continue
-            try:
-                pidfd = os.pidfd_open(process.pid)
-            except OSError:
-                continue
-            try:
-                stat = procfs.stat(process.pid)
-                if stat is not None and stat.started == process.started:
-                    self._obey(pidfd, process, answer)
-            finally:
-                os.close(pidfd)
-
-    def _hash_later(self, fd: int) -> None:
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None or len(self._jobs) >= _HASHING:
-            os.close(fd)
-            return
-
-        def work() -> bool:
-            try:
-                return bool(self._identifier.hashes.of_open(fd))
-            finally:
-                os.close(fd)
-
-        self._job(loop.run_in_executor(thread, work))
-
-    def _verify_later(self, fd: int, path: str, owned: Owned) -> None:
-        loop, thread = self._loop, self._thread
-        full = len(self._jobs) >= _HASHING
-        if loop is None or thread is None or full or path in self._verifying:
-            os.close(fd)
-            self._put_off = self._put_off or full
-            return
-        self._verifying.add(path)
-
-        def work() -> bool:
-            try:
-                content = self._identifier.packages.verify(fd, path, owned)
-                return content in (Content.CHANGED, Content.UNRECORDED)
-            finally:
-                os.close(fd)
-                self._verifying.discard(path)
-
-        self._job(loop.run_in_executor(thread, work))
-
-    async def _hash_of(self, fd: int) -> str:
-        """The SHA-256 of an open file, read in the thread; empty when it cannot be read or the host closes."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
-            return ""
-        own = os.dup(fd)
-
-        def work() -> str:
-            try:
-                return self._identifier.hashes.of_open(own)
-            finally:
-                os.close(own)
-
-        return await loop.run_in_executor(thread, work)
-
-    def _build(self) -> bool:
-        self._identifier.packages.build()
-        self._identifier.launchers.build()
-        return True
-
-    def _job(self, future: asyncio.Future[bool]) -> None:
-        """Work of the thread, which says whether programs may be known better than before."""
-        self._jobs.add(future)
-
-        def done(job: asyncio.Future[bool]) -> None:
-            self._jobs.discard(job)
-            self._rebuilding = False
-            if job.cancelled() or self._wake is None:
-                return
-            error = job.exception()
-            if error is not None:
-                log.error("looking into a program failed: %s", error)
-                return
-            again = self._put_off and not self._jobs
-            if job.result() or again:
-                self._put_off = False
-                # Packages and hashes are part of who a program is.
-                self._gating.unsettle()
-                self._judge(self._table.renew())
-                self._wake_soon()
-
-        future.add_done_callback(done)
+    def _better(self) -> None:
+        """Packages and hashes are part of who a program is."""
+        self._gating.unsettle()
+        self._watching.renew()
 
     def _housekeeping(self, now: Millis) -> None:
         if self._kept is not None and now - self._kept < _HOUSEKEEPING:
@@ -484,17 +299,12 @@ class LinuxHost:
             self._account_files = files
             self._people += 1
             self._resolve()
-            if self._thread is not None:
-                self._thread.submit(self._repair_logins)
+            self._study.aside(self._repair_logins)
         logged_in = frozenset(login.name for login in self._logged())
         if logged_in != self._logged_in:
             self._logged_in = logged_in
             self._people += 1
-        identifier = self._identifier
-        stale = identifier.packages.stale() or identifier.launchers.stale()
-        if stale and not self._rebuilding and self._loop is not None and self._thread is not None:
-            self._rebuilding = True
-            self._job(self._loop.run_in_executor(self._thread, self._build))
+        self._study.refresh()
 
     def _repair_logins(self) -> None:
         try:
@@ -506,18 +316,17 @@ class LinuxHost:
         owners = accounts.owners(self._names, may_include_root=self._may_watch_root)
         if owners != self._owners:
             self._owners = owners
-            self._table.watch(owners)
+            self._watching.watch(owners)
             self._standing.owners = owners
             self._gating.watch(owners)
             self._endings.watch(owners)
-            self._baseline = True
 
     # ---- sessions ------------------------------------------------------------------------------------------------
 
     def _sessions(self, now: Millis) -> tuple[Session, ...]:
         logind = self._logind
         if logind is not None and logind.present:
-            self._endings.look(self._table.processes, logind.logins.values())
+            self._endings.look(self._watching.table.processes, logind.logins.values())
             frozen = self._endings.frozen()
             self._endings.keep(logind, frozen, now)
             mine = watched(logind.logins.values(), self._owners)
@@ -527,7 +336,9 @@ class LinuxHost:
             ]
             return (*seen, *self._endings.outside(frozen))
         people, still = self._owners.people, self._endings.frozen()
-        found = self._fallback.sessions(self._owners, self._table.processes, self._table.on_terminal, still)
+        found = self._fallback.sessions(
+            self._owners, self._watching.table.processes, self._watching.table.on_terminal, still
+        )
         return tuple(self._evidence.of(one, people[one.account].uid, seated=True, now=now) for one in found)
 
     def _look_at_locks(self) -> None:
@@ -561,7 +372,7 @@ class LinuxHost:
 
     def _degraded(self) -> tuple[str, ...]:
         said = list(self._gating.degraded())
-        if not self._told and self._gating.why:
+        if not self._watching.told and self._gating.why:
             said.append("Program starts are found by a scan once a second, not as they happen.")
         if self._logind is None or not self._logind.present:
             said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")
@@ -571,15 +382,6 @@ class LinuxHost:
 
 def _owns_nothing(_: int) -> bool:
     return False
-
-
-def _signal(pidfd: int, number: signal.Signals) -> None:
-    try:
-        signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return  # it ended by itself
-    except PermissionError:
-        log.warning("a program that may not run could not be stopped: the service lacks the right")
 
 
 def _no_session(session: str) -> HostError:

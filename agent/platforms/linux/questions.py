@@ -24,7 +24,7 @@ from agent.gate.table import Row
 from agent.gate.wire import ASK_AGAIN, FOR_GOOD, MOST_ROWS, SETTLED
 from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
-from agent.platforms.linux import interpreters, procfs
+from agent.platforms.linux import interpreters, procfs, signals
 from agent.platforms.linux.accounts import Owners, Person
 from agent.platforms.linux.gatekeeper import Question
 from agent.platforms.linux.identity import Identifier
@@ -132,17 +132,6 @@ class Questions:
 def _hold(process: Process, person: Person) -> bool:
     """Stop a process that is inside of ``exec``, where only a kill reaches it: the stop waits there, and takes effect before
     the new program's first instruction.  False when it is gone."""
-    try:
-        pidfd = os.pidfd_open(process.pid)
-    except OSError:
-        return False
-    try:
-        uid, stat = procfs.owner(process.pid), procfs.stat(process.pid)
-        if uid is None or not person.owns(uid) or stat is None or stat.started != process.started:
-            return False
-        signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(pidfd)
-    return True
+    with signals.handle(process.pid, process.started) as pidfd:
+        uid = procfs.owner(process.pid)
+        return pidfd is not None and uid is not None and person.owns(uid) and signals.send(pidfd, signal.SIGSTOP)

@@ -14,9 +14,9 @@ from agent.clock import SECOND, Millis
 from agent.errors import HostError
 from agent.model.program import Process
 from agent.platforms.base import Start
-from agent.platforms.linux import procfs
+from agent.platforms.linux import procfs, signals
 from agent.platforms.linux.accounts import Owners
-from agent.platforms.linux.holding import Holder, send
+from agent.platforms.linux.holding import Holder
 from agent.platforms.linux.logind import Logind
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Standing:
     def release(self, pid: int, started: int) -> None:
         """Let it go on, whether it is held already or only stopped for the gate."""
         if self._stopped.pop((pid, started), None) is not None and (pid, started) not in self.held:
-            send(pid, started, signal.SIGCONT)
+            signals.send_to(pid, signal.SIGCONT, started)
         self.holder.release(pid, started)
 
     def look(self, now: Millis, processes: Collection[Process], logind: Logind | None) -> None:
@@ -122,4 +122,4 @@ class Standing:
         if number is None and answer is not Start.HOLD:
             number = signal.SIGCONT
         if number is not None:
-            send(process.pid, process.started, number)
+            signals.send_to(process.pid, number, process.started)

@@ -23,8 +23,8 @@ from PIL import Image
 from agent.ipc.protocol import ChildState, ProgramUse, Status
 from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
+from agent.tray.face import Face
 from agent.tray.icon import icon
-from agent.tray.view import Face
 
 HERE = Path(__file__).resolve().parent
 SETTLE = 0.7

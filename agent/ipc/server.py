@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.core.authorize import Who, may
+from agent.core.authorize import ADULT, Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
 from agent.ipc import frames, place
 from agent.ipc.peer import Peer, own_uid, peer_of
@@ -269,7 +269,7 @@ class Server:
         strangers = sum(c.who.role == "nobody" for c in self._connections)
         if new.who.role == "nobody" and strangers >= STRANGERS:
             return "The service has too many connections"
-        adult = new.who.role in ("guardian", "administrator")
+        adult = new.who.role in ADULT
         if len(self._connections) >= MAX_CONNECTIONS - (0 if adult else RESERVED):
             return "The service has too many connections"
         return ""

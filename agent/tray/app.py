@@ -15,15 +15,18 @@ from typing import Protocol
 
 import msgspec
 
+from agent.core.authorize import ADULT
 from agent.errors import FairtimeError, HostError
 from agent.ipc.protocol import Body, GetStatus, Result, Status
 from agent.model.verdict import Notify
 from agent.platforms.base import Desk
 from agent.tray import spawn
 from agent.tray.deeds import Deeds
+from agent.tray.menu import Act, Row
+from agent.tray.news import NoticeWords, news, notice, question
 from agent.tray.notices import Notices
 from agent.tray.panel import PanelIcon, load_pystray
-from agent.tray.view import Act, NoticeWords, Row, View, news, notice, question, view
+from agent.tray.view import View, view
 from agent.tray.words import Words, assets, session_words
 
 log = logging.getLogger(__name__)
@@ -229,7 +232,7 @@ class Tray:
         self._follow()
 
     def _new_notice(self, event: Notify) -> None:
-        if event.kind == "ask" and self._status is not None and self._status.role in ("guardian", "administrator"):
+        if event.kind == "ask" and self._status is not None and self._status.role in ADULT:
             return  # the request itself tells a guardian, with what there is to answer
         words = notice(event, self._words)
         self._notices.show(words)

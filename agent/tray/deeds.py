@@ -38,8 +38,10 @@ from agent.ipc.protocol import (
 from agent.model.grant import Request
 from agent.platforms.base import Desk
 from agent.tray import spawn
+from agent.tray.face import duration, headline
 from agent.tray.helplines import help_text
-from agent.tray.view import EXTRA_MINUTES, GUARDED, Act, NoticeWords, duration, headline
+from agent.tray.menu import EXTRA_MINUTES, GUARDED, Act
+from agent.tray.news import NoticeWords
 from agent.tray.words import Words
 
 log = logging.getLogger(__name__)

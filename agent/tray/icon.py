@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from agent.tray.view import Face, Kind
+from agent.tray.face import Face, Kind
 
 SIZES = (16, 22, 24, 32, 48, 64)
 """Logical pixels a panel may ask for; times the pixel density."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.tray.view import NoticeWords
+from agent.tray.news import NoticeWords
 
 if TYPE_CHECKING:
     from desktop_notifier import DesktopNotifier

@@ -22,7 +22,9 @@ from PIL import Image
 from agent.errors import HostError
 from agent.platforms.base import Desk
 from agent.tray.icon import PAPER, icon, size_for
-from agent.tray.view import SEPARATOR, Act, NoticeWords, Row, View
+from agent.tray.menu import SEPARATOR, Act, Row
+from agent.tray.news import NoticeWords
+from agent.tray.view import View
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageChops, ImageStat
 from agent.ipc.protocol import Answer, Ask, ChildState, GetAgreement, Give, ProgramUse, Prove, Status
 from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
+from agent.tray.face import Face
 from agent.tray.icon import icon
-from agent.tray.view import Face
 
 pytestmark = [pytest.mark.desktop, pytest.mark.timeout(120)]
 

@@ -31,7 +31,8 @@ from agent.model.grant import Request
 from agent.model.verdict import Verdict
 from agent.tray import spawn
 from agent.tray.deeds import Deeds, _deed_text, body_of, command_of, readable
-from agent.tray.view import ACTS, GUARDED, Act, NoticeWords
+from agent.tray.menu import ACTS, GUARDED, Act
+from agent.tray.news import NoticeWords
 from agent.tray.words import ENGLISH
 
 

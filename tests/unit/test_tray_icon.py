@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
+from agent.tray.face import Face, Kind
 from agent.tray.icon import SIZES, icon, numeral, size_for
-from agent.tray.view import Face, Kind
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TYPICAL = {"ok": 42, "soon": 12, "last": 4, "up": 0, "rest": 0, "free": None, "family": 2}

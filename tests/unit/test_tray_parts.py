@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent.tray import dialogs, spawn
+from agent.tray.news import NoticeWords
 from agent.tray.notices import Notices, plain
-from agent.tray.view import NoticeWords, view
+from agent.tray.view import view
 from agent.tray.words import ENGLISH, Words, assets, session_words
 
 TRAY = Path(dialogs.__file__).parent

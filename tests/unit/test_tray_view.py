@@ -12,22 +12,10 @@ from msgspec.structs import replace
 from agent.ipc.protocol import ChildState, ProgramUse, Status
 from agent.model.grant import Grant, Request
 from agent.model.verdict import Constraint, ConstraintKind, Notify, Stage, Verdict
-from agent.tray.view import (
-    ACTS,
-    GUARDED,
-    LONGEST_LABEL,
-    Act,
-    Face,
-    Kind,
-    Row,
-    clipped,
-    duration,
-    face,
-    news,
-    notice,
-    question,
-    view,
-)
+from agent.tray.face import LONGEST_LABEL, Face, Kind, clipped, duration, face
+from agent.tray.menu import ACTS, GUARDED, Act, Row
+from agent.tray.news import news, notice, question
+from agent.tray.view import view
 
 
 def state(

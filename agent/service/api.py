@@ -52,6 +52,7 @@ from agent.service.audit import Audit
 from agent.service.doctor import Doctor
 from agent.service.engine import Child
 from agent.service.learner import active
+from agent.service.ledger_requests import MAX_OPEN_REQUESTS
 from agent.service.loop import Loop
 from agent.service.policies import PolicyStore
 from agent.service.status import child_state
@@ -59,8 +60,6 @@ from agent.service.store import Store
 from agent.summary.facts import gather
 from agent.summary.wanted import Wanted
 
-MOST_OPEN = 20
-"""Open requests in a child's state: as many as a child may have."""
 MOST_RECORDED = 150
 """Rows of one kind in one answer: a frame holds them."""
 
@@ -136,7 +135,7 @@ class Api:
         return child_state(
             child,
             self._grants(name),
-            self.store.requests(name, open_only=True, limit=MOST_OPEN),
+            self.store.requests(name, open_only=True, limit=MAX_OPEN_REQUESTS),
             self.goals.get(name),
             sentence(known, self.loop.engine.rules.zone) if known is not None else "",
         )

@@ -17,11 +17,6 @@ GRANT = "id, child, kind, seconds, subject, title, day, given, until, once, by, 
 REQUEST = "id, child, kind, seconds, subject, identity, place, text, asked, state, answered, by, reply"
 EVENT = "child, day, kind, subject, rule, at, text, count"
 
-MAX_OPEN_REQUESTS = 20
-SAME_REQUEST = 5 * 60_000
-"""Milliseconds within which the same request asked again is the same request."""
-REQUEST_LIFE = 7 * 86_400_000
-"""Milliseconds after which an unanswered request expires."""
 MAX_EVENT_ROWS = 200
 """Different things to happen to one child on one day; what goes beyond adds up in one row per kind, ``OTHERS``."""
 OTHERS = "(others)"
@@ -44,10 +39,13 @@ def given_of(row: Row) -> Grant:
 
 def grant_of(row: Row) -> Grant:
     """``row`` holds ``GRANT`` and then ``ended``; a grant that was ended shows when in ``until``."""
-    grant, ended = given_of(row), row[len(GRANT.split(", "))]
-    if ended is not None and (grant.until is None or ended < grant.until):
-        return replace(grant, until=ended)
-    return grant
+    grant, at = given_of(row), row[len(GRANT.split(", "))]
+    return grant if at is None else ended(grant, at)
+
+
+def ended(grant: Grant, at: int) -> Grant:
+    """A grant that was ended at ``at`` (trusted wall ms), unless it had ended by itself."""
+    return replace(grant, until=at) if grant.until is None or at < grant.until else grant
 
 
 def request_of(row: Row) -> Request:
@@ -70,74 +68,12 @@ def fit(grant: Grant) -> Grant:
     )
 
 
-def same(request: Request, other: Request) -> bool:
-    """Whether ``other``, which is open, stands for ``request`` too."""
-    if (other.kind, other.identity) != (request.kind, request.identity):
-        return False
-    if request.identity:
-        return True
-    return (
-        abs(request.asked - other.asked) <= SAME_REQUEST
-        and other.subject == request.subject
-        and (request.kind != "comment" or other.text == request.text)
-    )
-
-
 def values(thing: Grant | Request, columns: str) -> Row:
     return tuple(getattr(thing, name) for name in columns.split(", "))
 
 
 def places(columns: str) -> str:
     return ", ".join("?" for _ in columns.split(", "))
-
-
-class Grants:
-    """Every grant in memory, found quickly: the tick asks for those in force once a second."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._all: dict[str, Grant] = {}
-        self._ended: set[str] = set()
-        self._timed: dict[str, dict[str, Grant]] = {}
-        self._until: dict[str, Grant] = {}
-        for row in rows:
-            self.put(grant_of(row), ended=row[-1] is not None)
-
-    def drop(self, ident: str) -> None:
-        grant = self._all.pop(ident, None)
-        if grant is not None:
-            self._ended.discard(ident)
-            self._until.pop(ident, None)
-            self._timed.get(grant.day, {}).pop(ident, None)
-
-    def ids(self) -> frozenset[str]:
-        return frozenset(self._all)
-
-    def get(self, ident: str) -> Grant | None:
-        return self._all.get(ident)
-
-    def ended(self, ident: str) -> bool:
-        return ident in self._ended
-
-    def put(self, grant: Grant, *, ended: bool = False) -> None:
-        self._all[grant.id] = grant
-        if ended:
-            self._ended.add(grant.id)
-            self._until.pop(grant.id, None)
-            self._timed.get(grant.day, {}).pop(grant.id, None)
-        elif grant.kind == "time":
-            self._timed.setdefault(grant.day, {})[grant.id] = grant
-        else:
-            self._until[grant.id] = grant
-
-    def read(self, child: str | None, day: str | None, at: int | None) -> tuple[Grant, ...]:
-        if day is None and at is None:
-            found: Iterable[Grant] = self._all.values()
-        else:
-            found = list(self._timed.get(day, {}).values()) if day is not None else []
-            if at is not None:
-                found += [g for g in self._until.values() if g.until is None or g.until > at]
-        chosen = [grant for grant in found if child is None or grant.child == child]
-        return tuple(sorted(chosen, key=lambda grant: (grant.given, grant.id)))
 
 
 def add_events(connection: sqlite3.Connection, events: Iterable[LedgerEvent]) -> None:
@@ -159,3 +95,8 @@ def add_events(connection: sqlite3.Connection, events: Iterable[LedgerEvent]) ->
             "DO UPDATE SET at = excluded.at, text = excluded.text, count = count + excluded.count",
             (*key, event.at, writable(event.text), event.count),
         )
+
+
+def forget_events(connection: sqlite3.Connection, child: str | None, before: str) -> None:
+    """Delete events of days before ``before`` inside the caller's transaction, of one child or (``None``) of all."""
+    connection.execute("DELETE FROM event WHERE (?1 IS NULL OR child = ?1) AND day < ?2", (child, before))

@@ -62,12 +62,12 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: not self.refusing)
     @rule()
     def refuse(self) -> None:
-        self.store._db.execute("PRAGMA query_only = ON")
+        self.store._db.connection.execute("PRAGMA query_only = ON")
         self.refusing = True
 
     @rule()
     def accept(self) -> None:
-        self.store._db.execute("PRAGMA query_only = OFF")
+        self.store._db.connection.execute("PRAGMA query_only = OFF")
         self.refusing = False
 
     @precondition(lambda self: not self.refusing)

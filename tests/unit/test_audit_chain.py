@@ -221,10 +221,10 @@ def test_what_cannot_be_written_has_not_happened(tmp_path: Path, store: Store, m
 
 def test_a_ledger_that_cannot_be_written_gets_the_head_later(tmp_path: Path, store: Store) -> None:
     audit = Audit.open(tmp_path, store)
-    store._db.execute("PRAGMA query_only = ON")
+    store._db.connection.execute("PRAGMA query_only = ON")
     audit.append("ana", "tray", "grant", at=5)
     assert audit.verify().ok
-    store._db.execute("PRAGMA query_only = OFF")
+    store._db.connection.execute("PRAGMA query_only = OFF")
     store.flush()
     assert b'"seq":1' in (store.state("audit.head") or b"")
 

@@ -181,8 +181,8 @@ def test_rows_come_back_as_they_were_signed(tmp_path: Path) -> None:
 def test_a_row_written_while_the_service_runs_is_not_taken_up(tmp_path: Path) -> None:
     store = Store.open(tmp_path, machine_id=MACHINE)
     store.add_grant(CHESS, sealed())
-    store._db.execute("UPDATE given SET subject = 'deb:doom'")
-    store._db.execute(
+    store._db.connection.execute("UPDATE given SET subject = 'deb:doom'")
+    store._db.connection.execute(
         "INSERT INTO given (id, child, kind, seconds, subject, day, given, until, by, via, note) "
         "VALUES ('x', 'mia', 'program', 0, 'deb:doom', '', 1, NULL, 'Ana', 'tray', '')"
     )

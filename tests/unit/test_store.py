@@ -16,7 +16,7 @@ from agent.errors import NotFound, Refused, StoreError
 from agent.model.grant import Grant, Request
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge, DayUse
-from agent.service import store as module
+from agent.service import ledger_pending
 from agent.service.store import Store
 
 TODAY = "2026-01-14"
@@ -54,11 +54,11 @@ def event(subject: str = "chess", **changes: object) -> LedgerEvent:
 
 def refuse_writes(store: Store) -> None:
     """What SQLite does on a disk that is mounted read-only."""
-    store._db.execute("PRAGMA query_only = ON")
+    store._db.connection.execute("PRAGMA query_only = ON")
 
 
 def allow_writes(store: Store) -> None:
-    store._db.execute("PRAGMA query_only = OFF")
+    store._db.connection.execute("PRAGMA query_only = OFF")
 
 
 # ---- use -------------------------------------------------------------------------------------------------------------
@@ -162,11 +162,11 @@ def test_a_file_name_that_is_no_text_does_not_stop_the_ledger(store: Store) -> N
 
 def test_nothing_to_record_writes_nothing(store: Store) -> None:
     store.record([charge(1)], {})
-    before = store._db.total_changes
+    before = store._db.connection.total_changes
     store.record([], {})
     store.record([charge(0)], {})
     store.usage("mia", TODAY)
-    assert store._db.total_changes == before
+    assert store._db.connection.total_changes == before
 
 
 # ---- since, a new child ----------------------------------------------------------------------------------------------
@@ -339,14 +339,16 @@ def test_nothing_is_lost_while_writing_is_refused(store: Store, tmp_path: Path) 
 
 
 def test_a_full_disk_is_told_with_advice_and_written_later(store: Store) -> None:
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then fails as it does on a full disk: SQLITE_FULL
+    pages = store._db.connection.execute("PRAGMA page_count").fetchone()[0]
+    store._db.connection.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # SQLite then fails as it does on a full disk: SQLITE_FULL
     many = [charge(1, "program", f"program-{n}" + "x" * 100) for n in range(500)]
     with pytest.raises(StoreError, match="disk is full") as full:
         store.record(many, {})
     assert "Free some space" in full.value.advice
     assert len(store.usage("mia", TODAY).days[TODAY].programs) == 500
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    store._db.connection.execute("PRAGMA max_page_count = 1000000")
     store.flush()
     assert store.pending == 0
     assert len(store.rows("mia", TODAY, TODAY)) == 500
@@ -370,7 +372,7 @@ def test_a_guardians_act_that_cannot_be_kept_is_refused_and_has_no_effect(store:
 
 
 def test_what_is_pending_is_bounded_and_keeps_its_sums(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PENDING", 50)
+    monkeypatch.setattr(ledger_pending, "MAX_PENDING", 50)
     refuse_writes(store)
     for hour in range(24):
         with pytest.raises(StoreError):

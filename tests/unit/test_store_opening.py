@@ -283,7 +283,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
         files.open_ledger(tmp_path, "pc-1", broken)
     store = Store.open(tmp_path, machine_id="pc-1")
     assert (store.condition, total(store)) == ("ok", 1_000)
-    columns = [row[1] for row in store._db.execute("PRAGMA table_info(charge)")]
+    columns = [row[1] for row in store._db.connection.execute("PRAGMA table_info(charge)")]
     assert "device" not in columns
     store.close()
 

@@ -298,7 +298,7 @@ async def test_nothing_is_killed_when_all_closed_by_itself(seat: Seat) -> None:
     (seat.slice / "cgroup.events").write_text("populated 0\nfrozen 0\n")
     begun = asyncio.get_running_loop().time()
     await seat.end(login, "logout")
-    await seat.until(lambda: not seat.endings._tasks)
+    await seat.until(lambda: not seat.endings._work.busy)
     assert asyncio.get_running_loop().time() - begun < 0.4
 
 
@@ -325,7 +325,7 @@ async def test_leftovers_are_asked_and_killed(seat: Seat) -> None:
     await seat.endings.clear(seat.logind, MIA)
     await seat.endings.clear(seat.logind, MIA)
     assert seat.asked == ["TerminateUser", "TerminateUser"]
-    assert len(seat.endings._tasks) == 1, "one watch is enough"
+    assert len(seat.endings._work._tasks) == 1, "one watch is enough"
     await seat.until(lambda: seat.killed(seat.slice))
 
 

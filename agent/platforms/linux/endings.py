@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -24,6 +23,7 @@ from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.snapshot import Session
 from agent.platforms.linux.accounts import Owners, Person
+from agent.platforms.linux.background import Background
 from agent.platforms.linux.cgroups import Groups
 from agent.platforms.linux.freezing import Freezer
 from agent.platforms.linux.logind import Login, Logind
@@ -55,7 +55,7 @@ class Endings:
         """Ids of sessions that were told to end."""
         self._following: dict[tuple[int, str], Logind] = {}
         """Log-outs under way: uid and session, which is empty for what an account runs without one."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._work = Background("a session was not ended to the last")
         self._kept: Millis | None = None
 
     # ---- seeing --------------------------------------------------------------------------------------------------
@@ -137,10 +137,7 @@ class Endings:
 
     async def close(self) -> None:
         """Finish at once what was begun, and let go what is frozen: nobody would do it later."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._work.close()
         for (uid, session), logind in self._following.items():
             self._kill(logind, uid, session)
         self._following.clear()
@@ -162,14 +159,14 @@ class Endings:
 
     def keep(self, logind: Logind, frozen: frozenset[int], now: Millis) -> None:
         """What is frozen stays away from the keyboard, and whole."""
-        if not frozen or self._tasks or (self._kept is not None and now - self._kept < AGAIN):
+        if not frozen or self._work.busy or (self._kept is not None and now - self._kept < AGAIN):
             return
         in_front = [login for login in logind.logins.values() if login.uid in frozen and login.active and login.seat]
         people = [p for p in self._owners.people.values() if p.uid in frozen]
         loose = [(p, self._nobodys(p)) for p in people]
         if in_front or any(strays for _, strays in loose):
             self._kept = now
-            self._spawn(self._keep(logind, in_front, loose))
+            self._work.begin(self._keep(logind, in_front, loose))
 
     async def _keep(self, logind: Logind, in_front: list[Login], loose: list[tuple[Person, list[Stray]]]) -> None:
         try:
@@ -241,7 +238,7 @@ class Endings:
     def _follow(self, logind: Logind, uid: int, session: str) -> None:
         if (uid, session) not in self._following:
             self._following[uid, session] = logind
-            self._spawn(self._kill_in_time(logind, uid, session))
+            self._work.begin(self._kill_in_time(logind, uid, session))
 
     async def _kill_in_time(self, logind: Logind, uid: int, session: str) -> None:
         """Wait until a session (and, when it was the last, its account) runs nothing; kill before the fifth second."""
@@ -262,13 +259,3 @@ class Endings:
         # Somebody may have given time meanwhile, and the child may have logged in again.
         if self._alone(logind, uid):
             self._groups.kill(self._groups.account(uid))
-
-    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(job)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a session was not ended to the last: %s", error)

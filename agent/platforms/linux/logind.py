@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import HostError
+from agent.platforms.linux.background import Background
 
 if TYPE_CHECKING:
     from dbus_fast import Message
@@ -99,7 +100,7 @@ class Logind:
         self._owner_changed = asyncio.Event()
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._work = Background("a change of sessions could not be read")
         self.logins: dict[str, Login] = {}
         self._opening: set[str] = set()
         self._scopes = 0
@@ -118,12 +119,11 @@ class Logind:
             log.warning("logind has not answered within %.0f s", _FIRST)
 
     async def close(self) -> None:
-        tasks = [task for task in (self._task, *self._jobs) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._task = None
-        self._jobs.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._work.close()
         self._leave()
         self.present = False
 
@@ -299,9 +299,9 @@ class Logind:
         if message.member == "PropertiesChanged" and message.interface == PROPERTIES:
             path = str(message.path)
             if path.startswith(f"{PATH}/session/") and path.rpartition("/")[2] not in ("self", "auto"):
-                self._later(self._update(path))
+                self._work.begin(self._update(path))
             elif path.startswith(f"{PATH}/seat/"):
-                self._later(self._update_all())
+                self._work.begin(self._update_all())
         elif message.interface == MANAGER:
             self._on_manager(message)
         elif message.member == "NameOwnerChanged" and message.body and message.body[0] == NAME:
@@ -312,14 +312,14 @@ class Logind:
 
     def _on_manager(self, message: Message) -> None:
         if message.member == "SessionNew":
-            self._later(self._update(str(message.body[1])))
+            self._work.begin(self._update(str(message.body[1])))
         elif message.member == "SessionRemoved":
             if self.logins.pop(str(message.body[1]), None) is not None:
                 self._changed()
         elif message.member == "PrepareForSleep" and not message.body[0]:
             # Resumed: much may have happened to the clock and to the screen.
             self._changed()
-            self._later(self._update_all())
+            self._work.begin(self._update_all())
 
     async def _update(self, path: str) -> None:
         login = await self._read(path)
@@ -331,7 +331,7 @@ class Logind:
             self._changed()
         if login is not None and login.state == "opening" and path not in self._opening:
             self._opening.add(path)
-            self._later(self._opened(path))
+            self._work.begin(self._opened(path))
 
     async def _opened(self, path: str) -> None:
         """Wait until a session has begun: logind says when it is made, and not when it is there."""
@@ -348,16 +348,6 @@ class Logind:
     async def _update_all(self) -> None:
         for path in list(self.logins):
             await self._update(path)
-
-    def _later(self, job: Any) -> None:
-        task = asyncio.ensure_future(job)
-        self._jobs.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._jobs.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a change of sessions could not be read: %s", error)
 
 
 def login_of(path: str, found: dict[str, Any]) -> Login:

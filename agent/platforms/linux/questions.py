@@ -26,6 +26,7 @@ from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
 from agent.platforms.linux import interpreters, procfs, signals
 from agent.platforms.linux.accounts import Owners, Person
+from agent.platforms.linux.background import Background
 from agent.platforms.linux.gatekeeper import Question
 from agent.platforms.linux.identity import Identifier
 
@@ -70,13 +71,11 @@ class Questions:
         self._decide = decide
         self._reply = reply
         self._hash_of = hash_of
-        self._hashing: set[asyncio.Task[None]] = set()
+        self._hashing = Background("a program could not be hashed, so the exec gate answers for itself")
 
     async def close(self) -> None:
         """Give up on what is being hashed."""
-        for task in list(self._hashing):
-            task.cancel()
-        await asyncio.gather(*self._hashing, return_exceptions=True)
+        await self._hashing.close()
 
     def asked(self, question: Question) -> None:
         """Answer now, or once the file is hashed (the gate asks about a bounded number at a time)."""
@@ -93,9 +92,7 @@ class Questions:
         elif program.protected or program.sha256:
             self._judge(question, person, program)
         else:
-            task = asyncio.get_running_loop().create_task(self._hashed(question, person, program))
-            self._hashing.add(task)
-            task.add_done_callback(self._hashing.discard)
+            self._hashing.begin(self._hashed(question, person, program))
 
     # ---- inside --------------------------------------------------------------------------------------------------
 

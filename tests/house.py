@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.clock import FakeClock, Instant, Millis
+from agent.clock import Millis
 from agent.core.authorize import Who
-from agent.core.family import build_policy, parse
-from agent.core.rules import Rules, compile_policy
-from agent.core.schedule import wall_of
+from agent.core.rules import Rules
 from agent.ipc.protocol import Answer, Body, Done, Give, Release
 from agent.model.grant import Grant, Lasting, Request
 from agent.model.program import Process, ProgramId
 from agent.model.verdict import Notify
 from agent.platforms.fake import FakeHost
-from agent.resources import load_catalogue, load_presets
 from agent.service.acts import Acts
 from agent.service.audit import Audit
 from agent.service.engine import Engine
@@ -28,26 +24,15 @@ from agent.service.store import Store
 from agent.trust import grants as sealing
 from agent.trust import root, signing
 from agent.trust.seal import Check, Given, Seal
+from tests.family import child, compiled, head
+from tests.pc import computer
 
-MONDAY = dt.date(2026, 3, 2)
-FAMILY = """
-format = 1
-zone = "Europe/Lisbon"
-reset = "03:00"
-[[guardians]]
-name = "Ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "teen"
-[children.limits]
-windows = {{}}
-budget = {{ all = "12h" }}
+LIMITS = """
+windows = {}
+budget = { all = "12h" }
 week = "70h"
 unknown_programs = "ask"
 programs = []
-{more}
 """
 GUARDIAN, DEVICE = signing.new_signer(), signing.new_signer()
 ROOT = root.make([GUARDIAN.public_key], [GUARDIAN], devices=[DEVICE.public_key])
@@ -55,18 +40,13 @@ KEY = signing.pem(DEVICE, None)
 MACHINE = "fake-machine"
 
 
-def family(more: str = "", text: str = FAMILY) -> Rules:
-    """The rules of a household with one child whose unknown programs must be asked for."""
-    return compile_policy(
-        build_policy(
-            parse(text.format(more=more)),
-            load_catalogue(),
-            load_presets(),
-            policy_id="x",
-            version=1,
-            issued="2026-01-01T00:00:00Z",
-        )
-    )
+def written(more: str = "", limits: str = LIMITS) -> str:
+    """The file of a household with one child whose unknown programs must be asked for."""
+    return head(guardian="Ana") + child(limits + more)
+
+
+def family(more: str = "", limits: str = LIMITS) -> Rules:
+    return compiled(written(more, limits))
 
 
 class Seals:
@@ -110,15 +90,14 @@ class House:
 
     folder: Path
     rules: Rules = field(default_factory=family)
-    host: FakeHost = field(default_factory=lambda: FakeHost(clock=FakeClock(_monday())))
+    host: FakeHost = field(init=False)
     shown: list[Notify] = field(default_factory=list)
     store: Store = field(init=False)
     loop: Loop = field(init=False)
     acts: Acts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.host.add_account("mia")
-        self.host.add_account("ana")
+        self.host = computer(self.rules, "mia", "ana")
         self.open()
 
     def open(self) -> None:
@@ -201,12 +180,6 @@ def downloaded(name: str = "chess", mark: str = "a") -> ProgramId:
 def installed(name: str = "chess") -> ProgramId:
     """A program of a package."""
     return ProgramId(name=name, path=f"/usr/games/{name}", package=f"deb:{name}", protected=True, application=True)
-
-
-def _monday() -> Instant:
-    from zoneinfo import ZoneInfo
-
-    return Instant(wall_of(MONDAY, 15 * 60, ZoneInfo("Europe/Lisbon")), 60_000, 60_000, "boot")
 
 
 async def _installed(_: object) -> None:

@@ -18,21 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.authorize import Who
-from agent.core.family import build_policy, parse
-from agent.core.rules import Rules, compile_policy
+from agent.core.rules import Rules
 from agent.ipc.protocol import Body, Entrance, Result
 from agent.ipc.server import Connection, Server
 from agent.model.grant import Grant
-from agent.model.usage import Usage
 from agent.platforms.linux import logincheck
 from agent.platforms.linux.host import LinuxHost
-from agent.resources import load_catalogue, load_presets
-from agent.service.engine import Engine
 from agent.service.loop import Loop
 from agent.service.simulation import _NoSupervisor
 from agent.service.store import Store
 from tests.bench.bench_host import row
 from tests.contract.logind_double import LogindDouble, private_bus
+from tests.family import child, compiled, head
+from tests.pc import engine
 
 Row = dict[str, Any]
 ACCOUNT = "games"
@@ -41,19 +39,6 @@ LOGINS = 10
 CHECKS = 15
 TIMEKPR_THEN = 17.0
 """Seconds that Timekpr-nExT 0.5.9 let such a login go on at best, with a double of logind as well."""
-FAMILY = f"""
-format = 1
-zone = "UTC"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["{ACCOUNT}"]
-preset = "teen"
-[children.limits]
-ending = "logout"
-"""
 
 
 def rows() -> list[Row]:
@@ -69,10 +54,7 @@ def rows() -> list[Row]:
 
 
 def _rules() -> Rules:
-    family = parse(FAMILY)
-    return compile_policy(
-        build_policy(family, load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z")
-    )
+    return compiled(head(zone="UTC", reset=None) + child('ending = "logout"\n', accounts=[ACCOUNT]))
 
 
 async def _logins() -> list[float]:
@@ -85,13 +67,11 @@ async def _logins() -> list[float]:
             double = LogindDouble(address)
             await double.open()
             host = LinuxHost(bus_address=address)
-            engine = Engine(
-                _rules(), lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: (lock,), floor=0
-            )
+            locked = engine(_rules(), lambda: (lock,))
             loops: list[Loop] = []
             host.watch([ACCOUNT])
             await host.open(lambda: loops[0].wake() if loops else None)
-            loops.append(Loop(host, engine, store, _NoSupervisor(), push=lambda _: None, changed=lambda: None))
+            loops.append(Loop(host, locked, store, _NoSupervisor(), push=lambda _: None, changed=lambda: None))
             running = asyncio.create_task(loops[0].run())
             await loops[0].ready.wait()
             for number in range(LOGINS):

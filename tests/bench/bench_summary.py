@@ -10,28 +10,25 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agent.core.family import build_policy, parse
 from agent.core.rules import compile_policy
 from agent.model.policy import Child
 from agent.model.usage import Charge
-from agent.resources import folder, load_catalogue, load_presets
+from agent.resources import folder
 from agent.service.store import Store
 from agent.summary import html
 from agent.summary.facts import gather
 from agent.summary.weekly import weekly
+from tests.family import policy
 
 TODAY = dt.date(2026, 11, 22)
 
 
 def rows() -> list[dict[str, Any]]:
     """One row."""
-    text = (folder("policies") / "examples" / "family.toml").read_text(encoding="utf-8")
-    policy = build_policy(
-        parse(text), load_catalogue(), load_presets(), policy_id="b", version=1, issued="2026-01-01T00:00:00Z"
-    )
-    limits = policy.family.children[0].limits
+    signed = policy((folder("policies") / "examples" / "family.toml").read_text(encoding="utf-8"))
+    limits = signed.family.children[0].limits
     children = [Child(name=f"c{n}", accounts=[f"c{n}"], preset="teen", limits=limits) for n in range(5)]
-    rules = compile_policy(replace(policy, family=replace(policy.family, children=children)))
+    rules = compile_policy(replace(signed, family=replace(signed.family, children=children)))
     with tempfile.TemporaryDirectory() as place:
         store = Store.open(Path(place) / "state", machine_id="bench")
         for back in range(364):

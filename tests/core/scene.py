@@ -20,26 +20,14 @@ from agent.model.program import Process, ProgramId
 from agent.model.snapshot import Session
 from agent.model.usage import DayUse, Folding, Usage
 from agent.model.verdict import EndSession, Ladder, Notify, StopProgram
+from tests import family
+from tests.family import MONDAY
 
 LISBON = ZoneInfo("Europe/Lisbon")
-MONDAY = dt.date(2026, 3, 2)
 RESET = 180
 
-HEAD = """\
-format = 1
-zone = "Europe/Lisbon"
-reset = "03:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-"""
-CHILD = """\
-[[children]]
-name = "mia"
-accounts = ["mia", "mia-school"]
-preset = "junior"
-[children.limits]
-"""
+HEAD = family.head()
+CHILD = family.child(accounts=["mia", "mia-school"], preset="junior")
 
 CATALOGUE = {
     "games": [
@@ -76,9 +64,9 @@ BUS = ProgramId(name="dbus-daemon", path="/usr/bin/dbus-daemon", package="deb:db
 
 def rules(limits: str = "", *, head: str = HEAD, more: str = "") -> Rules:
     """The compiled policy of a family with these limits for mia."""
-    family = parse(head + CHILD + limits + "\n" + more)
+    written = parse(head + CHILD + limits + "\n" + more)
     return compile_policy(
-        Policy(policy_id="x", version=1, issued="2026-01-01T00:00:00Z", family=family, catalogue=dict(CATALOGUE))
+        Policy(policy_id="x", version=1, issued="2026-01-01T00:00:00Z", family=written, catalogue=dict(CATALOGUE))
     )
 
 

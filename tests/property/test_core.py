@@ -14,35 +14,21 @@ from msgspec.structs import replace
 
 from agent.clock import DAY, HOUR, MINUTE, SECOND, FakeClock, Instant, between
 from agent.core.activity import Activity
-from agent.core.family import build_policy, parse
 from agent.core.rules import Rules, compile_policy
 from agent.core.schedule import day_bounds, local, policy_day, spans, wall_of
 from agent.core.timekeeper import SLACK, advance, start
 from agent.core.usage import Seen, fold
 from agent.model.grant import Grant
 from agent.model.program import ProgramId
-from agent.model.usage import Folding, Usage
+from agent.model.usage import Folding
 from agent.model.verdict import EndSession, Notify
-from agent.platforms.fake import FakeHost
-from agent.resources import load_catalogue, load_presets
-from agent.service.engine import Engine
+from tests.family import MONDAY, child, compiled, head
+from tests.pc import computer, engine
 
 ZONES = ("Europe/Lisbon", "America/Santiago", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
-MONDAY = dt.date(2026, 3, 2)
-FAMILY = """
-format = 1
-zone = "{zone}"
-reset = "03:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "teen"
-[children.limits]
-windows = {{}}
-budget = {{ all = "1h" }}
+LIMITS = """
+windows = {}
+budget = { all = "1h" }
 save_up_to = "0m"
 week = "6h"
 notices = ["15m", "5m", "1m"]
@@ -54,27 +40,20 @@ learning_after = false
 
 
 def rules(zone: str = "Europe/Lisbon", more: str = "") -> Rules:
-    family = parse(FAMILY.format(zone=zone) + more)
-    return compile_policy(
-        build_policy(family, load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z")
-    )
+    return compiled(head(zone=zone) + child(LIMITS + more))
 
 
 class World:
     """One child at one computer in memory, and the engine that watches it."""
 
-    def __init__(self, compiled: Rules | None = None, at: dt.date = MONDAY, minute: int = 15 * 60) -> None:
-        self.rules = compiled or rules()
-        wall = wall_of(at, minute, self.rules.zone)
-        self.host = FakeHost(clock=FakeClock(Instant(wall, 60_000, 60_000, "boot")))
-        self.host.add_account("mia")
+    def __init__(self, limits: Rules | None = None, at: dt.date = MONDAY, minute: int = 15 * 60) -> None:
+        self.rules = limits or rules()
+        self.host = computer(self.rules, "mia", minute=minute, day=at)
         self.host.watch(["mia"])
         self.grants: tuple[Grant, ...] = ()
         self.charged: dict[str, int] = {}
         self.effects: list[object] = []
-        self.engine = Engine(
-            self.rules, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants, floor=wall
-        )
+        self.engine = engine(self.rules, lambda: self.grants, floor=self.host.clock.instant.wall)
 
     def pass_time(self, millis: int, *, asleep: bool = False) -> None:
         self.host.advance(millis, asleep=asleep)

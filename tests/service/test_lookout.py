@@ -25,18 +25,7 @@ from agent.service.founding import found
 from agent.service.lookout import rules_for
 from agent.service.store import Store
 from agent.trust import root, signing
-
-FAMILY = """
-format = 1
-zone = "UTC"
-[[guardians]]
-name = "ana"
-account = "OWN"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "teen"
-"""
+from tests.family import child, head
 
 
 class Nobody:
@@ -88,7 +77,7 @@ async def until(done: Callable[[], Awaitable[bool]], task: asyncio.Task[None] | 
 
 async def household(state: Path, host: FakeHost, more: str = "") -> None:
     signer, device = signing.new_signer(), signing.new_signer()
-    text = FAMILY.replace("[[guardians]]", f"{more}\n[[guardians]]", 1).replace("OWN", own_account())
+    text = head(more, zone="UTC", reset=None, account=own_account()) + child()
     data = signing.sign_policy(build(parse(text), version=1), signer)
     keys = root.make([signer.public_key], [signer], devices=[device.public_key])
     await found(state, host, keys, data, "258025", "root", device_key=signing.pem(device, None))
@@ -174,7 +163,7 @@ async def test_whoever_is_left_alone_is(tmp_path: Path, host: FakeHost) -> None:
 
 
 async def test_an_account_that_the_policy_names_by_its_number_is_no_stranger(host: FakeHost) -> None:
-    numbered = parse(FAMILY.replace('accounts = ["mia"]', 'accounts = ["#1001"]').replace("OWN", "ana"), "family.toml")
+    numbered = parse(head(zone="UTC", reset=None) + child(accounts=["#1001"]), "family.toml")
     host.add_account("tim")
     assert {account.uid: account.name for account in host.accounts()}["1001"] == "mia"
     _, found = await rules_for(host, build(numbered, version=1))

@@ -9,25 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.family import child, head
 from tests.system.box import Box
 from tests.system.sessions import Refused, Session, sessions
 
-FAMILY = """
-format = 1
-zone = "UTC"
-reset = "03:00"
-others = "ignore"
-
-[[guardians]]
-name = "ana"
-account = "ana"
-
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "teen"
-
-[children.limits]
+MIA = """
 windows = {{}}
 week = "40h"
 budget = {{ all = "{budget}" }}
@@ -37,18 +23,13 @@ ending = "{ending}"
 learning_after = false
 unknown_programs = "allow"
 programs = []
-
-[[children]]
-name = "leo"
-accounts = ["leo"]
-preset = "older"
-
-[children.limits]
-windows = {{}}
-budget = {{}}
+"""
+LEO = """
+windows = {}
+budget = {}
 learning_after = false
 unknown_programs = "allow"
-programs = [{{ id = "forbidden", path = "/usr/local/bin/forbidden", action = "block" }}]
+programs = [{ id = "forbidden", path = "/usr/local/bin/forbidden", action = "block" }]
 """
 KINDS = ("x11", "wayland", "tty", "ssh")
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > {file}; sleep 0.1; done"
@@ -59,6 +40,12 @@ auth required pam_permit.so
 account required pam_permit.so
 session required pam_systemd.so
 """
+
+
+def family(ending: str, budget: str = "2h", name: str = "mia") -> str:
+    """A child whose time ends so, and leo, whose time does not."""
+    children = child(MIA.format(ending=ending, budget=budget), name) + child(LEO, "leo", preset="older")
+    return head('others = "ignore"', zone="UTC") + children
 
 
 class Home:
@@ -74,7 +61,7 @@ class Home:
 
     def policy(self, ending: str, budget: str = "2h") -> None:
         if self._now != (ending, budget):
-            self.box.fairtime.policy(FAMILY.format(ending=ending, budget=budget))
+            self.box.fairtime.policy(family(ending, budget))
             self._now = (ending, budget)
 
     def take(self) -> float:
@@ -398,11 +385,11 @@ def test_a_child_that_leaves_the_policy_is_thawed(home: Home) -> None:
         box.until("test -s /tmp/work")
         home.take()
         box.until("grep -q 'frozen 1' /sys/fs/cgroup/user.slice/user-$(id -u mia).slice/cgroup.events", within=2)
-        box.fairtime.policy(FAMILY.format(ending="freeze", budget="2h").replace('"mia"', '"noa"'))
+        box.fairtime.policy(family("freeze", name="noa"))
         try:
             assert home.runs("/tmp/work")
         finally:
-            box.fairtime.policy(FAMILY.format(ending="freeze", budget="2h"))
+            box.fairtime.policy(family("freeze"))
 
 
 # ---- beside sessions -----------------------------------------------------------------------------------------------

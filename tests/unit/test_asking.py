@@ -16,7 +16,8 @@ from agent.core.judge import permitted
 from agent.model.grant import Grant, Lasting
 from agent.model.program import ProgramId
 from agent.platforms.base import Capability
-from tests.house import FAMILY, MONDAY, House, downloaded, family, installed
+from tests.family import MONDAY
+from tests.house import LIMITS, House, downloaded, family, installed
 
 CODE = ProgramId(name="python3", interpreter="/usr/bin/python3", package="deb:python3")
 
@@ -436,5 +437,5 @@ def test_the_agreement_says_what_asking_means() -> None:
     assert "for this very program, not for its name" in text
     closed = agreement(family('answer_within = "0s"'), "mia", MONDAY)
     assert "It is closed at once. The question goes to Ana" in closed
-    open_house = family(text=FAMILY.replace('"ask"', '"allow"'))
+    open_house = family(limits=LIMITS.replace('"ask"', '"allow"'))
     assert "When a program is new" not in agreement(open_house, "mia", MONDAY)

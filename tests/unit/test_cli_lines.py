@@ -14,7 +14,7 @@ from agent.core.drafting import rule_lines
 from agent.core.family import parse
 from agent.model.grant import Grant
 from agent.resources import load_catalogue
-from tests.house import FAMILY
+from tests.house import LIMITS, written
 
 
 def grant(subject: str, title: str = "chess", child: str = "mia") -> Grant:
@@ -32,7 +32,7 @@ GIVEN = [
 
 def test_the_lines_are_rules_that_stand_for_the_grants() -> None:
     lines = text(GIVEN)
-    family = parse(FAMILY.replace("programs = []", "").format(more="") + lines)
+    family = parse(written(limits=LIMITS.replace("programs = []", "")) + lines)
     assert not [problem for problem in check(family, load_catalogue()) if problem.error]
     rules = family.children[0].limits.programs or []
     assert [r.package or r.sha256 or r.path or r.program for r in rules] == [

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from typing import get_args
 
 import pytest
 
-from agent.clock import MINUTE, SECOND, FakeClock, Instant
-from agent.core.family import build_policy, parse
-from agent.core.rules import Rules, compile_policy
-from agent.core.schedule import wall_of
+from agent.clock import MINUTE, SECOND
+from agent.core.rules import Rules
 from agent.model.grant import Grant
 from agent.model.policy import Ending
 from agent.model.program import ProgramId
@@ -19,25 +16,14 @@ from agent.model.snapshot import Session, SessionKind
 from agent.model.usage import Usage
 from agent.platforms.base import Capability
 from agent.platforms.fake import FakeHost
-from agent.resources import load_catalogue, load_presets
 from agent.service.effects import AGAIN_AFTER, MOST_UNDONE, Effects
-from agent.service.engine import Engine
+from tests.family import child, compiled, head
+from tests.pc import computer, engine
 
 GAME = ProgramId(name="game", path="/opt/game", protected=True)
 LOCK = Grant(id="l", child="mia", kind="lock", given=0, by="ana")
 PAUSE = Grant(id="p", child="mia", kind="pause", given=0, by="ana")
-FAMILY = """
-format = 1
-zone = "UTC"
-reset = "03:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "teen"
-[children.limits]
+LIMITS = """
 windows = {{}}
 budget = {{ all = "2m" }}
 save_up_to = "0m"
@@ -52,28 +38,20 @@ learning_after = false
 
 
 def rules(ending: str, mode: str = "block") -> Rules:
-    family = parse(FAMILY.format(ending=ending, mode=mode))
-    return compile_policy(
-        build_policy(family, load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z")
-    )
+    return compiled(head(zone="UTC") + child(LIMITS.format(ending=ending, mode=mode)))
 
 
 class Home:
     """A family PC and its service, without the clock of this world."""
 
     def __init__(self, ending: str, mode: str = "block", host: type[FakeHost] = FakeHost) -> None:
-        compiled = rules(ending, mode)
-        wall = wall_of(dt.date(2026, 3, 2), 15 * 60, compiled.zone)
-        self.host = host(clock=FakeClock(Instant(wall, 60_000, 60_000, "boot")))
-        for name in ("mia", "leo"):
-            self.host.add_account(name)
+        limits = rules(ending, mode)
+        self.host = computer(limits, "mia", "leo", host=host)
         self.host.watch(["mia"])
         self.grants: tuple[Grant, ...] = ()
         self.events: list[tuple[str, str, str]] = []
         self.used = 0
-        self.engine = Engine(
-            compiled, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants, floor=wall
-        )
+        self.engine = engine(limits, lambda: self.grants, floor=self.host.clock.instant.wall)
         self.effects = Effects(self.host, lambda _: None, self._record, lambda _: None, lambda _: None)
         self.tick()
 
@@ -342,9 +320,7 @@ def test_a_restart_keeps_the_frozen_state_and_its_accounting() -> None:
     home.seconds(120 + 62)
     saved, used = home.engine.saved(), home.used
     home.host.advance(40 * SECOND)  # nobody looked
-    again = Engine(
-        home.engine.rules, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: home.grants, floor=0
-    )
+    again = engine(home.engine.rules, lambda: home.grants)
     again.resume(saved)
     home.engine = again
     home.engine.children["mia"].usage = _used(used)

@@ -11,26 +11,15 @@ from hypothesis import strategies as st
 
 from agent.core.checks import check
 from agent.core.drafting import diff, draft
-from agent.core.family import build_policy, parse
+from agent.core.family import parse
 from agent.core.layers import layered
-from agent.core.rules import compile_policy
 from agent.core.timewords import parse_clock, parse_duration, parse_hours, write_duration
 from agent.errors import PolicyError
 from agent.model.policy import Limits, schema
 from agent.resources import folder, load_catalogue, load_presets
+from tests.family import child, compiled, head, policy
 
-BASE = """\
-format = 1
-zone = "Europe/Lisbon"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "junior"
-[children.limits]
-"""
+BASE = head(reset=None) + child(preset="junior")
 MORE = """
 [[children]]
 name = "leo"
@@ -111,13 +100,9 @@ def test_every_error_is_told_at_once() -> None:
 def test_the_examples_are_fine_and_have_a_plan_for_every_day(name: str) -> None:
     text = (folder("policies") / "examples" / name).read_text(encoding="utf-8")
     assert errors(text) == []
-    policy = build_policy(
-        parse(text), load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z"
-    )
-    rules = compile_policy(policy)
-    for child in rules.children.values():
+    for rules in compiled(text).children.values():
         for day in range(400):
-            plan = child.plan(dt.date(2026, 1, 1) + dt.timedelta(days=day))
+            plan = rules.plan(dt.date(2026, 1, 1) + dt.timedelta(days=day))
             assert plan.budget is None or 0 <= plan.budget <= 86_400_000
 
 
@@ -152,11 +137,6 @@ def test_the_schema_in_policies_is_the_models() -> None:
 
 
 def test_a_policy_differs_from_itself_in_nothing_and_from_another_where_it_does() -> None:
-    def policy(text: str):  # type: ignore[no-untyped-def]
-        return build_policy(
-            parse(text), load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z"
-        )
-
     assert diff(policy(BASE), policy(BASE)) == []
     (change,) = diff(policy(BASE), policy(BASE + 'grace = "5m"\n'))
     assert (change.where, change.before, change.after) == ("children[mia].limits.grace", '"60s"', '"5m"')

@@ -18,7 +18,7 @@ from agent.ipc.protocol import Learn
 from agent.model.program import ProgramId
 from agent.resources import load_catalogue
 from agent.service.learner import MOST_BRIEF
-from tests.house import FAMILY, House, downloaded, family, installed
+from tests.house import LIMITS, House, downloaded, family, installed, written
 
 FIREFOX = ProgramId(name="firefox", path="/usr/lib/firefox/firefox", package="deb:firefox-esr", protected=True)
 SCRIPT = ProgramId(name="x.py", path="/home/mia/x.py", interpreter="/usr/bin/python3", sha256="c" * 64)
@@ -46,7 +46,7 @@ def learned(house: House) -> dict[str, Learned]:
 
 @pytest.mark.parametrize("unknown", ["ask", "block"])
 async def test_what_is_only_unknown_runs_and_is_written_down(tmp_path: Path, unknown: str) -> None:
-    house = House(tmp_path, family(text=FAMILY.replace('"ask"', f'"{unknown}"')))
+    house = House(tmp_path, family(limits=LIMITS.replace('"ask"', f'"{unknown}"')))
     house.host.login("mia")
     await house.tick()
     assert house.start(downloaded()) is None or house.still(house.start(downloaded()))  # type: ignore[arg-type]
@@ -79,10 +79,7 @@ async def test_what_waits_is_let_go_on_when_learning_begins(tmp_path: Path) -> N
 
 async def test_what_the_policy_blocks_stays_blocked(tmp_path: Path) -> None:
     rule = '[{ id = "doom", sha256 = "' + "e" * 64 + '", action = "block" }]'
-    house = House(
-        tmp_path,
-        family(text=FAMILY.replace("programs = []", f"programs = {rule.replace('{', '{{').replace('}', '}}')}")),
-    )
+    house = House(tmp_path, family(limits=LIMITS.replace("programs = []", f"programs = {rule}")))
     house.host.login("mia")
     await house.tick()
     await house.act(Learn(child="mia", seconds=3600))
@@ -211,9 +208,10 @@ async def test_the_proposal_is_a_file_that_can_be_signed(house: House) -> None:
     assert "lies where the child can write" in text
     assert "a script" in text
     assert "by its name alone" in text
-    wanted = parse(FAMILY.replace("programs = []", "").format(more="") + text)
+    base = written(limits=LIMITS.replace("programs = []", ""))
+    wanted = parse(base + text)
     assert not [problem for problem in check(wanted, load_catalogue()) if problem.error]
-    bold = parse(FAMILY.replace("programs = []", "").format(more="") + text.replace("#: ", ""))
+    bold = parse(base + text.replace("#: ", ""))
     assert not [problem for problem in check(bold, load_catalogue()) if problem.error]
     assert len(bold.children[0].limits.programs or []) == len(wanted.children[0].limits.programs or []) + 3
 

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.clock import HOUR, MINUTE, SECOND, FakeClock, Instant
-from agent.core.family import build_policy, parse
+from agent.clock import HOUR, MINUTE, SECOND
 from agent.core.login import Entry
-from agent.core.rules import Rules, compile_policy
-from agent.core.schedule import wall_of
+from agent.core.rules import Rules
 from agent.model.grant import Grant
 from agent.model.snapshot import Session
-from agent.model.usage import Usage
 from agent.model.verdict import EndSession
-from agent.platforms.fake import FakeHost
-from agent.resources import load_catalogue, load_presets
-from agent.service.engine import Engine
+from tests.family import child, compiled, head
+from tests.pc import computer, engine
 
-MONDAY = dt.date(2026, 3, 2)
-FAMILY = """
-format = 1
-zone = "Europe/Lisbon"
-reset = "03:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia", "mia-school"]
-preset = "teen"
-[children.limits]
+LIMITS = """
 windows = {{ all = ["15:00-20:00"] }}
 budget = {{ all = "1h" }}
 save_up_to = "0m"
@@ -51,25 +34,19 @@ LOCK = Grant(id="l", child="mia", kind="lock", given=0, by="ana")
 
 
 def rules(mode: str = "block", learning: bool = False, breaks: str = "") -> Rules:
-    family = parse(FAMILY.format(mode=mode, learning=str(learning).lower(), breaks=breaks))
-    return compile_policy(
-        build_policy(family, load_catalogue(), load_presets(), policy_id="x", version=1, issued="2026-01-01T00:00:00Z")
-    )
+    limits = LIMITS.format(mode=mode, learning=str(learning).lower(), breaks=breaks)
+    return compiled(head() + child(limits, accounts=["mia", "mia-school"]))
 
 
 class Door:
     """A family PC, and what its login screen is told."""
 
-    def __init__(self, compiled: Rules, minute: int = 15 * 60) -> None:
-        wall = wall_of(MONDAY, minute, compiled.zone)
-        self.host = FakeHost(clock=FakeClock(Instant(wall, 60_000, 60_000, "boot")))
-        self.host.add_account("mia")
+    def __init__(self, limits: Rules, minute: int = 15 * 60) -> None:
+        self.host = computer(limits, "mia", minute=minute)
         self.host.watch(["mia"])
         self.grants: tuple[Grant, ...] = ()
         self.ended: list[EndSession] = []
-        self.engine = Engine(
-            compiled, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self.grants, floor=wall
-        )
+        self.engine = engine(limits, lambda: self.grants, floor=self.host.clock.instant.wall)
         self.tick()
 
     def tick(self) -> None:

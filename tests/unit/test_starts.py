@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Callable
 
 import pytest
@@ -11,37 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.clock import DAY, HOUR, MINUTE, FakeClock, Instant
-from agent.core.family import build_policy, parse
-from agent.core.rules import Rules, compile_policy
-from agent.core.schedule import wall_of
+from agent.clock import DAY, HOUR, MINUTE
+from agent.core.rules import Rules
 from agent.errors import StoreError
 from agent.model.grant import Grant, Request
 from agent.model.program import Process, ProgramId
 from agent.model.record import LedgerEvent
-from agent.model.usage import Charge, Usage
+from agent.model.usage import Charge
 from agent.platforms.base import Start
-from agent.platforms.fake import FakeHost
-from agent.resources import load_catalogue, load_presets
-from agent.service.engine import Engine
 from agent.service.loop import Loop
+from tests.family import child, compiled, head
+from tests.pc import computer, engine
 
-MONDAY = dt.date(2026, 3, 2)
-FAMILY = """
-format = 1
-zone = "Europe/Lisbon"
-reset = "03:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-{children}
-"""
-CHILD = """
-[[children]]
-name = "{name}"
-accounts = ["{name}"]
-preset = "teen"
-[children.limits]
+LIMITS = """
 windows = {{ all = ["00:00-24:00"] }}
 budget = {{ schooldays = "{budget}", weekend = "{budget}" }}
 save_up_to = "0m"
@@ -69,14 +50,8 @@ PROGRAMS = (SHELL, CHESS, BLOCKS, OTHER, OWN, HUGE)
 def rules(
     *names: str, budget: str = "2h", unknown: str = "allow", chess: str = "allow", blocks: str = "", more: str = ""
 ) -> Rules:
-    words = {"budget": budget, "unknown": unknown, "chess": chess, "blocks": blocks, "more": more}
-    children = "".join(CHILD.format(name=name, **words) for name in names or ("mia",))
-    return compile_policy(
-        build_policy(
-            parse(FAMILY.format(children=children)), load_catalogue(), load_presets(),
-            policy_id="x", version=1, issued="2026-01-01T00:00:00Z",
-        )
-    )  # fmt: skip
+    limits = LIMITS.format(budget=budget, unknown=unknown, chess=chess, blocks=blocks, more=more)
+    return compiled(head() + "".join(child(limits, name) for name in names or ("mia",)))
 
 
 class Ledger:
@@ -110,17 +85,12 @@ class Nobody:
 class Pc:
     """A loop on a computer in memory."""
 
-    def __init__(self, compiled: Rules) -> None:
-        wall = wall_of(MONDAY, 15 * 60, compiled.zone)
-        self.host = FakeHost(clock=FakeClock(Instant(wall, 60_000, 60_000, "boot")))
-        for name in ("mia", "leo"):
-            self.host.add_account(name)
+    def __init__(self, limits: Rules) -> None:
+        self.host = computer(limits, "mia", "leo")
         self.grants: tuple[Grant, ...] = ()
-        engine = Engine(
-            compiled, lambda child, _: Usage(child=child, since="2026-01-01"), lambda _: self._granted(), floor=wall
-        )
-        self.loop = Loop(self.host, engine, Ledger(), Nobody(), push=lambda _: None, changed=lambda: None)  # type: ignore[arg-type]
-        self.loop.watch(compiled)
+        watching = engine(limits, self._granted, floor=self.host.clock.instant.wall)
+        self.loop = Loop(self.host, watching, Ledger(), Nobody(), push=lambda _: None, changed=lambda: None)
+        self.loop.watch(limits)
         self.host.on_start(self.loop.permit, self.loop.otherwise)
         self.session = self.host.login("mia")
         self.tick()

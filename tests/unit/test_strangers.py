@@ -14,23 +14,15 @@ from agent.core.rules import Rules, compile_policy
 from agent.core.strangers import MOST, strangers, with_strangers
 from agent.model.policy import Family, Policy
 from agent.resources import load_catalogue
+from tests.family import child, head
 
-TEXT = """
-format = 1
-zone = "Europe/Lisbon"
-reset = "05:00"
-[[guardians]]
-name = "ana"
-account = "ana"
-[[children]]
-name = "mia"
-accounts = ["mia"]
-preset = "junior"
-"""
+
+def text(more: str = "", account: str = "mia") -> str:
+    return head(more, reset="05:00") + child(accounts=[account], preset="junior")
 
 
 def family(more: str = "") -> Family:
-    return parse(TEXT.replace("[[guardians]]", f"{more}\n[[guardians]]"))
+    return parse(text(more))
 
 
 def rules(more: str = "") -> Rules:
@@ -73,8 +65,7 @@ def test_the_named_children_are_not_touched() -> None:
 
 
 def test_an_account_called_like_a_child_is_not_that_child() -> None:
-    text = TEXT.replace('accounts = ["mia"]', 'accounts = ["mia-new"]')
-    policy = Policy(policy_id="p", version=1, issued="2026-01-01T00:00:00Z", family=parse(text))
+    policy = Policy(policy_id="p", version=1, issued="2026-01-01T00:00:00Z", family=parse(text(account="mia-new")))
     found = with_strangers(compile_policy(policy), ["mia"], load_catalogue())
     assert found.accounts == {"mia-new": "mia", "mia": "mia (account)"}
     assert set(found.children) == {"mia", "mia (account)"}

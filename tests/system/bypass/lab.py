@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tests.family import child
 from tests.system.box import Box, Done, kill
 from tests.system.bypass.attack import Attack, Outcome
 from tests.system.sessions import Refused, Session
@@ -72,8 +73,7 @@ class Lab:
         reset = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=12)).strftime("%H:00")
         text = FAMILY.read_text(encoding="utf-8").replace('reset = "03:00"', f'reset = "{reset}"')
         for name in self._wave:
-            limits = self._kids[name]
-            text += f'\n[[children]]\nname = "{name}"\naccounts = ["kid-{name}"]\npreset = "older"\n[children.limits]\n{limits}'
+            text += child(self._kids[name], name, accounts=[f"kid-{name}"], preset="older")
         return text
 
     def _accounts(self) -> None:

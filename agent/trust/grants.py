@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import CryptoSigner, Key, Signature
+from securesystemslib.signer import CryptoSigner, Key
 
 from agent.errors import FairtimeError, TrustError
 from agent.trust import root as roots
-from agent.trust.envelope import Envelope, pae, read, strict_json
+from agent.trust.envelope import read, strict_json
 from agent.trust.seal import GRANT_TYPE, MOST_GRANTS, Check, Given, Seal, Sealed, Statement
+from agent.trust.signatures import holding, signed
 
 
 def seal(request: Seal) -> bytes:
@@ -27,10 +27,8 @@ def seal(request: Seal) -> bytes:
         raise _no_key("This PC's key is damaged") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise _no_key("This PC's key is of a wrong kind")
-    signer = CryptoSigner(private)
     payload = msgspec.json.encode(Statement(device=request.device, grant=request.grant))
-    signature = signer.sign(pae(GRANT_TYPE, payload))
-    made = Envelope(GRANT_TYPE, payload, ((signature.keyid, bytes.fromhex(signature.signature)),)).write()
+    made = signed(GRANT_TYPE, payload, [CryptoSigner(private)])
     keys = roots.givers(roots.read(request.root))
     if flaw(Given(grant=request.grant, seal=made), keys, request.device):
         raise _no_key("The guardians' file of keys does not name this PC's key")
@@ -54,7 +52,7 @@ def flaw(given: Given, keys: Mapping[str, Key], device: str) -> str:
         envelope = read(given.seal)
         if envelope.payload_type != GRANT_TYPE:
             return "something else was signed"
-        if not _signed(envelope, keys):
+        if not holding(envelope, keys):
             return "nobody who may give anything has signed it"
         strict_json(envelope.payload)
         said = msgspec.json.decode(envelope.payload, type=Statement)
@@ -65,20 +63,6 @@ def flaw(given: Given, keys: Mapping[str, Key], device: str) -> str:
     if said.grant != given.grant:
         return "it was changed after it was signed"
     return ""
-
-
-def _signed(envelope: Envelope, keys: Mapping[str, Key]) -> bool:
-    text = pae(envelope.payload_type, envelope.payload)
-    for keyid, sig in envelope.signatures:
-        key = keys.get(keyid)
-        if key is None:
-            continue
-        try:
-            key.verify_signature(Signature(keyid, sig.hex()), text)
-        except (UnverifiedSignatureError, VerificationError):
-            continue
-        return True
-    return False
 
 
 def _no_key(title: str) -> TrustError:

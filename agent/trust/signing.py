@@ -21,7 +21,7 @@ from securesystemslib.signer import CryptoSigner
 from agent.core.checks import check, refuse_errors
 from agent.errors import PolicyError, TrustError
 from agent.model.policy import PAYLOAD_TYPE, Policy
-from agent.trust.envelope import Envelope, pae
+from agent.trust.signatures import signed
 
 SERVICE = "fairtime"
 SHORTEST_PASSPHRASE = 8
@@ -116,13 +116,7 @@ def sign_policy(policy: Policy, *signers: CryptoSigner) -> bytes:
     refuse_errors(check(policy.family, policy.catalogue), "family.toml")
     if not signers:
         raise PolicyError("A policy needs a signature", "Name a key.")
-    payload = msgspec.json.encode(policy)
-    signed = pae(PAYLOAD_TYPE, payload)
-    found = []
-    for signer in signers:
-        signature = signer.sign(signed)
-        found.append((signature.keyid, bytes.fromhex(signature.signature)))
-    return Envelope(PAYLOAD_TYPE, payload, tuple(found)).write()
+    return signed(PAYLOAD_TYPE, msgspec.json.encode(policy), signers)
 
 
 def _signer(data: bytes, passphrase: str | None, where: str) -> CryptoSigner:

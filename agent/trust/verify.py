@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import Signature
 
 from agent.errors import FairtimeError, TrustError
 from agent.trust import root as roots
-from agent.trust.envelope import pae, read
+from agent.trust.envelope import read
 from agent.trust.question import Answer, Question
+from agent.trust.signatures import holding
 
 
 def verify(question: Question) -> Answer:
@@ -28,17 +27,7 @@ def verify(question: Question) -> Answer:
         return Answer(root_version=root.signed.version)
     envelope = read(question.policy)
     keys, threshold = roots.signers(root)
-    signed = pae(envelope.payload_type, envelope.payload)
-    good: set[str] = set()
-    for keyid, sig in envelope.signatures:
-        key = keys.get(keyid)
-        if key is None:
-            continue
-        try:
-            key.verify_signature(Signature(keyid, sig.hex()), signed)
-        except (UnverifiedSignatureError, VerificationError):
-            continue
-        good.add(key.keyval["public"])  # by the key itself: one key never counts twice
+    good = holding(envelope, keys)
     if len(good) < threshold:
         raise TrustError(
             "Nobody whose keys this PC trusts has signed this policy"

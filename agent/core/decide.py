@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from agent.clock import MINUTE, Millis
+from agent.core import telling
 from agent.core.activity import Activity, activity
 from agent.core.constraints import NO_USE, Allowance, Moment, allowance, paused
 from agent.core.ending import clearing, endings, frozen_on
@@ -34,7 +35,6 @@ from agent.model.verdict import (
     Notify,
     ProgramVerdict,
     Stage,
-    StopProgram,
     Thaw,
     Verdict,
 )
@@ -272,7 +272,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
                     effects += _stopped(at, verdict, at.running[program], once, told, stopping)
             case "warn" | "inform" if once not in told:
                 told.add(once)
-                effects.append(_notice(at, verdict, verdict.action))
+                effects.append(telling.notice(at.rules.name, verdict.action, verdict, verdict.sentence))
             case _:
                 if verdict.left is not None:
                     stopping.pop(verdict.program, None)
@@ -286,7 +286,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
         told.discard(f"{day}/{key}/open")
     old = {t for t in told if not t.startswith(day)}
     if old:
-        told -= old - {_once(process) for found in at.running.values() for process in found}
+        told -= old - {telling.once(process) for found in at.running.values() for process in found}
     held = tuple(waiting.held.values())
     if told == set(ladder.told) and tuple(stopping.items()) == ladder.stopping and held == ladder.held:
         return effects, ladder
@@ -329,30 +329,15 @@ def _stopped(
         since = stopping.setdefault(verdict.program, at.boot)
         if f"{once}/up" not in told:
             told.add(f"{once}/up")
-            effects.append(_notice(at, verdict, "grace"))
+            effects.append(telling.notice(at.rules.name, "grace", verdict, verdict.sentence))
         if at.boot - since < at.moment.plan.grace:
             return effects
     for process in processes:
-        if not ran_out and _once(process) not in told:
-            told.add(_once(process))
-            effects.append(_notice(at, verdict, "blocked"))
-        effects.append(
-            StopProgram(
-                child=at.rules.name,
-                pid=process.pid,
-                started=process.started,
-                program=verdict.program,
-                title=verdict.title,
-                rule=verdict.rule,
-                sentence=verdict.sentence,
-                at_once=not ran_out,
-            )
-        )
+        if not ran_out and telling.once(process) not in told:
+            told.add(telling.once(process))
+            effects.append(telling.notice(at.rules.name, "blocked", verdict, verdict.sentence))
+        effects.append(telling.stop(at.rules.name, process, verdict, verdict.sentence, at_once=not ran_out))
     return effects
-
-
-def _once(process: Process) -> str:
-    return f"{process.pid}/{process.started}"
 
 
 def _in_grace(at: Situation, judged: Judged, verdict: ProgramVerdict, ladder: Ladder) -> bool:
@@ -374,25 +359,4 @@ def _program_notices(at: Situation, verdict: ProgramVerdict, left: Millis, once:
         return []
     told.update(f"{once}/{t}" for t in due)
     text = f"{duration_words(_rounded(left))} left for {verdict.title} today."
-    return [
-        Notify(
-            child=at.rules.name,
-            kind="time",
-            title=verdict.title,
-            text=text,
-            left=left,
-            rule=verdict.rule,
-            program=verdict.program,
-        )
-    ]
-
-
-def _notice(at: Situation, verdict: ProgramVerdict, kind: NoticeKind) -> Notify:
-    return Notify(
-        child=at.rules.name,
-        kind=kind,
-        title=verdict.title,
-        text=verdict.sentence,
-        rule=verdict.rule,
-        program=verdict.program,
-    )
+    return [telling.notice(at.rules.name, "time", verdict, text, left)]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from agent.clock import SECOND, Millis
 from agent.core.rules import duration_words
+from agent.core.telling import notice, once, stop
 from agent.model.policy import Family
 from agent.model.program import Process, ProgramId
-from agent.model.verdict import AskFor, Effect, Held, Hold, Notify, ProgramVerdict, Release, StopProgram
+from agent.model.verdict import AskFor, Effect, Held, Hold, ProgramVerdict, Release, StopProgram
 
 MOST_HELD = 5
 """Programs of one child that may wait at a time; the next is stopped: a child can start programs without end."""
@@ -100,12 +101,12 @@ class Waiting:
         """Hold what must be asked for, ask once it is known, and stop what nobody answered for in time."""
         effects: list[Effect] = []
         for process in processes:
-            once = f"{process.pid}/{process.started}"
+            key = once(process)
             one = self.held.get(process.key)
             if one is None:
                 why = no_room(verdict.title, program, self.within, len(self.held))
                 if why:
-                    effects += self._closed(process, program, verdict, why, told, once)
+                    effects += self._closed(process, program, verdict, why, told)
                     continue
                 one = self.held[process.key] = Held(pid=process.pid, started=process.started, since=self.boot)
             waited = self.boot - one.since
@@ -114,7 +115,7 @@ class Waiting:
                     f"Nobody has answered for {duration_words(self.within)}, so {verdict.title} was closed. "
                     "The question stays open; you can start it again."
                 )
-                effects += [self._notice(verdict, text), self._stop(process, verdict, text)]
+                effects += [notice(self.child, "blocked", verdict, text), self._stop(process, verdict, text)]
                 del self.held[process.key]
             elif process.account not in self.seated and waited >= WITHOUT_SESSION:
                 effects.append(self._stop(process, verdict, "Its session has ended."))
@@ -130,21 +131,21 @@ class Waiting:
                             rule=verdict.rule,
                         )
                     )
-                if once not in told and identity_of(program):
-                    told.add(once)
+                if key not in told and identity_of(program):
+                    told.add(key)
                     effects.append(question(self.child, self.guardians, verdict, program, self.within))
         return effects
 
     def _closed(
-        self, process: Process, program: ProgramId, verdict: ProgramVerdict, why: str, told: set[str], once: str
+        self, process: Process, program: ProgramId, verdict: ProgramVerdict, why: str, told: set[str]
     ) -> list[Effect]:
-        stop = self._stop(process, verdict, why)
-        if once in told:
-            return [stop]
-        told.add(once)
+        end = self._stop(process, verdict, why)
+        if once(process) in told:
+            return [end]
+        told.add(once(process))
         if not self.within and identity_of(program):
-            return [question(self.child, self.guardians, verdict, program, 0), stop]
-        return [self._notice(verdict, why), stop]
+            return [question(self.child, self.guardians, verdict, program, 0), end]
+        return [notice(self.child, "blocked", verdict, why), end]
 
     def settle(
         self, running: Mapping[ProgramId, tuple[Process, ...]], verdicts: Mapping[ProgramId, ProgramVerdict]
@@ -163,24 +164,5 @@ class Waiting:
         self.held = {key: one for key, one in self.held.items() if key in waiting}
         return effects
 
-    def _notice(self, verdict: ProgramVerdict, text: str) -> Notify:
-        return Notify(
-            child=self.child,
-            kind="blocked",
-            title=verdict.title,
-            text=text,
-            rule=verdict.rule,
-            program=verdict.program,
-        )
-
     def _stop(self, process: Process, verdict: ProgramVerdict, text: str) -> StopProgram:
-        return StopProgram(
-            child=self.child,
-            pid=process.pid,
-            started=process.started,
-            program=verdict.program,
-            title=verdict.title,
-            rule=verdict.rule,
-            sentence=text,
-            at_once=True,
-        )
+        return stop(self.child, process, verdict, text, at_once=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from agent.clock import MINUTE, SECOND, Instant, Millis
+from agent.core import telling
 from agent.core.rules import Rules
 from agent.errors import HostError, NotFound, Refused, StoreError
 from agent.model.grant import Request
@@ -268,10 +269,7 @@ class Loop:
             if one.question is not None:
                 self._ask(one.question)
                 continue
-            notice = Notify(
-                child=child, kind="blocked", title=verdict.title, text=one.why, rule=verdict.rule, program=program
-            )
-            self._tell(now, notice)
+            self._tell(now, telling.notice(child, "blocked", verdict, one.why))
 
     def _ask(self, question: AskFor) -> None:
         """Ask the guardians in the child's name; the same program is asked for once as long as nobody has answered."""
@@ -294,15 +292,7 @@ class Loop:
         except StoreError as error:
             self._stumbled("ledger", error.title, error.advice)
             text = f"{question.title} is new here. It could not be written down: ask your guardians yourself."
-        notice = Notify(
-            child=question.child,
-            kind="ask",
-            title=question.title,
-            text=text,
-            rule=question.rule,
-            program=question.program,
-        )
-        self._tell(self.host.clock.now(), notice)
+        self._tell(self.host.clock.now(), telling.notice(question.child, "ask", question, text))
 
     def _end_grant(self, effect: EndGrant) -> None:
         try:

@@ -22,7 +22,7 @@ from agent.core.schedule import (
 )
 from agent.model.grant import Grant
 from agent.model.usage import DayUse, Folding, Usage
-from agent.model.verdict import Constraint
+from agent.model.verdict import Constraint, ConstraintKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +180,12 @@ def _minutes(rules: ChildRules, now: Moment, usage: Usage, today: DayUse, fewer:
     return found
 
 
-def _budget(kind: str, what: str, next_time: str, left: Millis, rules: ChildRules, again: Millis) -> Constraint:
+def _budget(
+    kind: ConstraintKind, what: str, next_time: str, left: Millis, rules: ChildRules, again: Millis
+) -> Constraint:
     used_up = f"You have used {what}. There is more {next_time}."
     text = used_up if left == 0 else f"{duration_words(left)} left of {what}."
-    return Constraint(kind=kind, rule=f"{rules.name}/{kind}", left=left, sentence=text, again=again)  # type: ignore[arg-type]  # kind is one of three literals
+    return Constraint(kind=kind, rule=f"{rules.name}/{kind}", left=left, sentence=text, again=again)
 
 
 def _left(limit: Millis, usage: Usage, first: dt.date, today: dt.date) -> Millis:

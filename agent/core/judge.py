@@ -11,6 +11,7 @@ from agent.core.programs import Match, Matcher
 from agent.core.rules import ProgramLimit, clock_words
 from agent.core.schedule import day_names, holding, opening, week_start
 from agent.model.grant import Grant
+from agent.model.policy import Action
 from agent.model.program import Process, ProgramId
 from agent.model.usage import DayUse, Usage
 from agent.model.verdict import Constraint, ProgramVerdict
@@ -166,10 +167,10 @@ def _used(limit: ProgramLimit, key: str, use: DayUse | None) -> Millis:
 
 
 def _with(
-    verdict: ProgramVerdict, action: str, rule: str, sentence: str, *, left: Millis | None = None
+    verdict: ProgramVerdict, action: Action, rule: str, sentence: str, *, left: Millis | None = None
 ) -> ProgramVerdict:
     return ProgramVerdict(
-        action=action,  # type: ignore[arg-type]  # callers pass Action's literals
+        action=action,
         rule=rule,
         sentence=sentence,
         program=verdict.program,

@@ -18,10 +18,8 @@ from agent.core.activity import Activity, activity
 from agent.core.authorize import ADMINISTRATOR
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
-from agent.core.holding import asked_guardians, identity_of, no_room, question
-from agent.core.judge import Running, running, verdict_on
-from agent.core.login import COME_IN, Entry, entry
-from agent.core.programs import Match, Matchers, needs_hash
+from agent.core.judge import Running, running
+from agent.core.programs import Match, Matchers
 from agent.core.rules import ChildRules, Plan, Rules, duration_words
 from agent.core.schedule import policy_day
 from agent.core.timekeeper import Timekeeper, advance, confirmed, start
@@ -31,7 +29,7 @@ from agent.model.program import Process, ProgramId
 from agent.model.record import LedgerEvent
 from agent.model.snapshot import Session, Snapshot
 from agent.model.usage import Charge, Folding, Usage
-from agent.model.verdict import AskFor, Effect, Ladder, Notify, ProgramVerdict
+from agent.model.verdict import Effect, Ladder
 
 NOTABLE_GAP = 30 * SECOND
 """A shorter time without observation is not worth a line; it is charged or not just the same."""
@@ -107,7 +105,7 @@ class Engine:
     learning: set[str] = field(default_factory=set)
     """Children whose unknown programs may run meanwhile: ``service.learner``."""
     last: Instant | None = None
-    _matchers: Matchers = field(default_factory=Matchers)
+    matchers: Matchers = field(default_factory=Matchers)
     _resumed: bool = False
     _shown: dict[str, tuple[object, ...]] = field(default_factory=dict)
     _sorted: tuple[Process, ...] | None = None
@@ -125,7 +123,7 @@ class Engine:
         self.last = Instant(state.keeper.wall, state.keeper.boot, state.keeper.awake, state.keeper.boot_id)
         for name, one in state.children.items():
             if name in self.rules.children:
-                child = self._child(name, state.keeper.wall)
+                child = self.child(name, state.keeper.wall)
                 child.folding, child.ladder = one.folding, one.ladder
 
     def saved(self) -> bytes:
@@ -144,7 +142,7 @@ class Engine:
         if self.keeper is not None:
             # Programs that start before the next tick are judged by the new policy too.
             for name in rules.children:
-                self._child(name, self.keeper.wall)
+                self.child(name, self.keeper.wall)
         self._sorted = None
 
     def confirm_clock(self, now: Instant) -> None:
@@ -162,7 +160,7 @@ class Engine:
             self.keeper, clock_event = advance(keeper, now)
         out = Step(wall=self.keeper.wall)
         for name in self.rules.children:
-            self._child(name, keeper.wall if keeper else out.wall)
+            self.child(name, keeper.wall if keeper else out.wall)
         if before is not None and keeper is not None:
             self._fold(before, now, keeper.wall, snapshot, out)
         self.last = now
@@ -261,7 +259,7 @@ class Engine:
         decision = decide(
             Situation(
                 rules=child.rules,
-                matcher=self._matchers.of(child.rules, at.day),
+                matcher=self.matchers.of(child.rules, at.day),
                 moment=at,
                 boot=now.boot,
                 boot_id=now.boot_id,
@@ -298,104 +296,14 @@ class Engine:
             self._shown[name] = shown
             out.changed = True
 
-    # ---- questions -----------------------------------------------------------------------------------------------
-
-    def judge_start(self, process: Process) -> ProgramVerdict | None:
-        """The verdict on a program image that has just started, or is about to; ``None`` when it is plumbing, or when the
-        next tick must look closer."""
-        name = self.rules.accounts.get(process.account)
-        child = self.children.get(name or "")
-        at = self._moment(child) if child is not None else None
-        if child is None or at is None:
-            return None
-        matcher = self._matchers.of(child.rules, at.day)
-        match = matcher.match(process.program)
-        if not match.key:
-            return None
-        grants = self.grants_of(child.rules.name)
-        hash_matters = needs_hash(matcher.plan) or any(
-            g.kind == "program" and g.subject.startswith("sha256:") for g in grants
-        )
-        verdict = verdict_on(matcher, process.program, at, child.usage, grants)
-        # The machine's own files are known by their place; only others are ever hashed.  What must be asked for can stand
-        # still until its hash is known.
-        if hash_matters and not process.program.sha256 and not process.program.protected and verdict.action != "ask":
-            return None
-        return child.decision.judged.narrowed(verdict) if child.decision else verdict
+    # ---- what holds now ------------------------------------------------------------------------------------------
 
     def known(self, name: str, program: ProgramId) -> Match | None:
         """Who a program is under a child's plan of today."""
         child = self.children.get(name)
         if child is None or child.moment is None:
             return None
-        return self._matchers.of(child.rules, child.moment.day).match(program)
-
-    def settled(self, process: Process, verdict: ProgramVerdict | None) -> bool:
-        """Whether this verdict of ``judge_start``, which lets the program in, holds for its file until ``footing`` changes.
-
-        Not for what has minutes or hours of its own, nor for a grant, which ends by the clock; and only for files of the
-        machine, which the child can neither change nor put elsewhere.
-        """
-        child = self.children.get(self.rules.accounts.get(process.account, ""))
-        if child is None or child.moment is None or child.decision is None or not process.program.protected:
-            return False
-        match = self._matchers.of(child.rules, child.moment.day).match(process.program)
-        if match.limits:
-            return False
-        return not match.key or (verdict is not None and not verdict.rule.startswith("grant/"))
-
-    def footing(self) -> Mapping[str, tuple[object, ...]]:
-        """What every settled answer rests on beside the policy: the day, the grants, and whether minutes are used up."""
-        found = {}
-        for name, child in self.children.items():
-            used_up = child.decision.judged.used_up if child.decision is not None else None
-            day = child.moment.day if child.moment is not None else None
-            found[name] = (day, child.rules.learning, child.grants, used_up.rule if used_up is not None else "")
-        return found
-
-    def lets_unknown_in(self, account: str) -> bool:
-        """Whether the account's child may run programs that no rule names."""
-        child = self.children.get(self.rules.accounts.get(account, ""))
-        at = self._moment(child) if child is not None else None
-        return child is None or at is None or at.plan.unknown not in ("block", "ask")
-
-    def _moment(self, child: Child) -> Moment | None:
-        """As of the last tick, or, between a new policy and the next tick, as the new policy has it."""
-        if child.moment is not None or self.keeper is None:
-            return child.moment
-        return moment(child.rules, self.keeper.wall)
-
-    def entry(self, account: str, now: Instant, wall: Millis) -> Entry:
-        """Whether an account may begin a session at trusted time ``wall``.  Changes nothing."""
-        name = self.rules.accounts.get(account)
-        if name is None:
-            return COME_IN
-        child = self._child(name, wall)
-        at = moment(child.rules, wall, child.moment)
-        fresh = child.moment is not None and at.day != child.moment.day
-        usage = new_day(child.usage, at.day.isoformat()) if fresh else child.usage
-        ladder = child.ladder if child.ladder.boot_id == now.boot_id else Ladder()
-        return entry(child.rules, at, usage, self.grants_of(name), child.folding, ladder, now.boot)
-
-    def must_close(self, process: Process, verdict: ProgramVerdict, waiting: int) -> tuple[str, AskFor | None]:
-        """Why a starting program that must be asked for cannot be held (empty: it can), and the question it leaves.
-
-        ``waiting``: how many of the child's programs were held since the last tick.
-        """
-        name = self.rules.accounts[process.account]
-        child = self.children[name]
-        within = child.rules.plan(self.today(name)).answer_within
-        why = no_room(verdict.title, process.program, within, len(child.ladder.held) + waiting)
-        if not why or within or not identity_of(process.program):
-            return why, None
-        return why, question(name, asked_guardians(self.rules.policy.family), verdict, process.program, 0)
-
-    def why(self, child: Child, program: Process) -> ProgramVerdict:
-        """What would be decided about a program now."""
-        assert child.moment is not None, "asked before the first step"
-        matcher = self._matchers.of(child.rules, child.moment.day)
-        grants = self.grants_of(child.rules.name)
-        return verdict_on(matcher, program.program, child.moment, child.usage, grants)
+        return self.matchers.of(child.rules, child.moment.day).match(program)
 
     def today(self, name: str = "") -> dt.date:
         """The policy day of trusted time, before the first tick that of the epoch."""
@@ -404,7 +312,8 @@ class Engine:
             return child.moment.day
         return policy_day(self.keeper.wall if self.keeper else 0, self.rules.zone, self.rules.reset)
 
-    def _child(self, name: str, wall: Millis) -> Child:
+    def child(self, name: str, wall: Millis) -> Child:
+        """The child of this name; one that is new begins with the use that the ledger has of the day of ``wall``."""
         found = self.children.get(name)
         if found is None:
             rules = self.rules.children[name]
@@ -418,7 +327,3 @@ def _by_child(processes: Iterable[Process], accounts: Mapping[str, str]) -> dict
     for process in processes:
         by.setdefault(accounts.get(process.account, ""), []).append(process)
     return by
-
-
-def notices(effects: Iterable[Effect]) -> list[Notify]:
-    return [effect for effect in effects if isinstance(effect, Notify)]

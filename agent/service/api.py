@@ -45,7 +45,7 @@ from agent.ipc.protocol import (
 )
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Request
-from agent.model.program import Process
+from agent.model.program import ProgramId
 from agent.model.verdict import Notify
 from agent.service import jobs
 from agent.service.audit import Audit
@@ -200,22 +200,9 @@ class Api:
         name = self._one(who, body.child)
         child = self._child(name)
         subject = body.subject
-        process = self.loop.host.identify(subject)
-        remembered = self.loop.remembered.get((name, subject))
-        if process is None and remembered is not None:
-            process = Process(pid=0, started=0, parent=0, account="", program=remembered)
-        if process is None:
-            running = [p for p in self.loop.snapshot.processes if subject in (p.program.name, p.program.path)]
-            process = next((p for p in running if p.account in child.rules.child.accounts), None)
-        if process is not None:
-            return explain.program(self.loop.engine.why(child, process))
-        entry = known_as(child.rules, subject)
-        if entry is not None:
-            return explain.program(
-                self.loop.engine.why(
-                    child, Process(pid=0, started=0, parent=0, account="", program=as_installed(entry))
-                )
-            )
+        program = self._program(child, subject)
+        if program is not None:
+            return explain.program(self.loop.questions.why(child, program))
         if "." in subject and not subject.startswith("/"):
             assert child.moment is not None
             found = decide_site(child.moment.plan.sites, subject, (), self._permitted_sites(name))
@@ -229,9 +216,26 @@ class Api:
             "Give the path of a program, its command, its name in the catalogue, or a host name.",
         )
 
+    def _program(self, child: Child, subject: str) -> ProgramId | None:
+        """The program that a guardian or child means: a file, one that was refused, one that runs, one in the catalogue."""
+        found = self.loop.host.identify(subject)
+        if found is not None:
+            return found.program
+        remembered = self.loop.remembered.get((child.rules.name, subject))
+        if remembered is not None:
+            return remembered
+        for process in self.loop.snapshot.processes:
+            if process.account in child.rules.child.accounts and subject in (
+                process.program.name,
+                process.program.path,
+            ):
+                return process.program
+        entry = known_as(child.rules, subject)
+        return as_installed(entry) if entry is not None else None
+
     def _login(self, connection: Connection, body: GetLogin) -> Entrance:
         account = connection.peer.account if connection.who.role == "child" else body.account
-        found = self.loop.engine.entry(account, self.loop.host.clock.now(), self.wall)
+        found = self.loop.questions.entry(account, self.loop.host.clock.now(), self.wall)
         if not found.allowed:
             name = self.loop.engine.rules.accounts[account]
             self.loop.event(name, "blocked", "login", found.rule, found.sentence)

@@ -29,6 +29,7 @@ from agent.platforms.base import Capability, Host, Start, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
 from agent.service.learner import LEARNING, Learner
+from agent.service.questions import Questions
 from agent.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Loop:
     """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first tick under the policy in force: questions have answers from then on."""
+    questions: Questions = field(init=False)
     effects: Effects = field(init=False)
     learner: Learner = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -99,6 +101,7 @@ class Loop:
     _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.questions = Questions(self.engine)
         self.learner = Learner(self.engine, self._learned)
         self.learner.resume(self.store.state(LEARNING))
         self.effects = Effects(
@@ -163,7 +166,7 @@ class Loop:
         now = self.host.clock.now()
         self.snapshot = await self._observe()
         step = self.engine.step(now, self.snapshot)
-        footing = self.engine.footing()
+        footing = self.questions.footing()
         if footing != self._footing:
             self._footing = footing
             self.host.unsettle()
@@ -234,14 +237,14 @@ class Loop:
     def permit(self, process: Process) -> Start:
         """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
         self.learner.started(process)
-        verdict = self.engine.judge_start(process)
+        verdict = self.questions.judge_start(process)
         if verdict is None or verdict.action not in ("block", "ask"):
-            return Start.SETTLED if self.engine.settled(process, verdict) else Start.ALLOW
+            return Start.SETTLED if self.questions.settled(process, verdict) else Start.ALLOW
         child = self.engine.rules.accounts[process.account]
         why, question = verdict.sentence, None
         if verdict.action == "ask":
             held = self._holding.setdefault(child, set())
-            why, question = self.engine.must_close(process, verdict, len(held - {process.key}))
+            why, question = self.questions.must_close(process, verdict, len(held - {process.key}))
             if not why:
                 held.add(process.key)
                 self._wake.set()
@@ -257,7 +260,7 @@ class Loop:
 
     def otherwise(self, account: str) -> Start:
         """What to answer for an unknown program while ``permit`` cannot be asked."""
-        return Start.ALLOW if self.engine.lets_unknown_in(account) else Start.DENY
+        return Start.ALLOW if self.questions.lets_unknown_in(account) else Start.DENY
 
     def _tell_denied(self, now: Instant) -> None:
         denied, self._denied = self._denied, {}

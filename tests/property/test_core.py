@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import random
+import time
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -19,9 +21,11 @@ from agent.core.schedule import day_bounds, local, policy_day, spans, wall_of
 from agent.core.timekeeper import SLACK, advance, start
 from agent.core.usage import Seen, fold
 from agent.model.grant import Grant
+from agent.model.policy import ProgramRule
 from agent.model.program import ProgramId
 from agent.model.usage import Folding
-from agent.model.verdict import EndSession, Notify
+from agent.model.verdict import EndSession, Notify, StopProgram
+from agent.service.questions import Questions
 from tests.family import MONDAY, child, compiled, head
 from tests.pc import computer, engine
 
@@ -168,7 +172,6 @@ def test_setting_the_clock_gains_nothing(jumps: list[int], _: int) -> None:
 
 
 def test_a_thousand_random_sequences_of_jumps_gain_at_most_five_minutes_each() -> None:
-    import random
 
     dice = random.Random(7)
     for _ in range(1000):
@@ -205,7 +208,6 @@ def test_a_clock_from_another_age_is_not_believed(year: int) -> None:
 
 
 def test_a_zone_of_the_pc_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
 
     def day_in(zone: str) -> dt.date:
         monkeypatch.setenv("TZ", zone)
@@ -330,8 +332,6 @@ FIRM = {"protected": True, "application": True}
 )
 def test_the_most_specific_rule_on_firm_evidence_decides(program: ProgramId, action: str) -> None:
     base = rules().children["mia"].child.limits
-    from agent.model.policy import ProgramRule
-
     listed = [
         ProgramRule(program="krita"),
         ProgramRule(sha256="a" * 64),
@@ -346,11 +346,8 @@ def test_the_most_specific_rule_on_firm_evidence_decides(program: ProgramId, act
     world = World(compiled)
     world.host.login("mia")
     world.tick()
-    from agent.model.program import Process
 
-    verdict = world.engine.why(
-        world.engine.children["mia"], Process(pid=1, started=1, parent=0, account="mia", program=program)
-    )
+    verdict = Questions(world.engine).why(world.engine.children["mia"], program)
     assert verdict.action == action, verdict
     assert verdict.rule
     assert verdict.sentence
@@ -367,9 +364,6 @@ def test_when_minutes_run_out_learning_goes_on_and_the_rest_gets_time_to_save() 
     compiled = rules()
     policy = compiled.policy
     base = policy.family.children[0].limits
-    from agent.model.policy import ProgramRule
-    from agent.model.verdict import StopProgram
-
     limits = replace(base, learning_after=True, programs=[ProgramRule(group="school", counts=False)])
     child = replace(policy.family.children[0], limits=limits)
     world = World(compile_policy(replace(policy, family=replace(policy.family, children=[child]))))
@@ -417,8 +411,6 @@ APPS = (
 @settings(deadline=None, max_examples=60)
 def test_what_is_remembered_between_ticks_changes_no_decision(story: list[tuple[str, int]]) -> None:
     """An engine that is given the same processes anew at every tick decides like one that is given the same tuple."""
-    from agent.model.policy import ProgramRule
-
     policy = rules().policy
     listed = [ProgramRule(group="games", budget={"all": "40s"}), ProgramRule(name="odd", action="block")]
     child = replace(policy.family.children[0], limits=replace(policy.family.children[0].limits, programs=listed))

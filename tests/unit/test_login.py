@@ -15,6 +15,7 @@ from agent.core.rules import Rules
 from agent.model.grant import Grant
 from agent.model.snapshot import Session
 from agent.model.verdict import EndSession
+from agent.service.questions import Questions
 from tests.family import child, compiled, head
 from tests.pc import computer, engine
 
@@ -70,7 +71,7 @@ class Door:
 
     def ask(self, account: str = "mia") -> Entry:
         assert self.engine.keeper is not None
-        return self.engine.entry(account, self.host.clock.now(), self.engine.keeper.wall)
+        return Questions(self.engine).entry(account, self.host.clock.now(), self.engine.keeper.wall)
 
 
 def test_whoever_is_no_child_comes_in() -> None:
@@ -94,7 +95,7 @@ def test_an_opening_that_came_since_the_last_tick_counts() -> None:
     assert not door.ask().allowed
     door.host.advance(MINUTE)
     assert door.engine.keeper is not None
-    assert door.engine.entry("mia", door.host.clock.now(), door.engine.keeper.wall + MINUTE).allowed
+    assert Questions(door.engine).entry("mia", door.host.clock.now(), door.engine.keeper.wall + MINUTE).allowed
 
 
 def test_used_up_minutes_close_the_door_for_every_account_of_the_child() -> None:

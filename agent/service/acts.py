@@ -54,6 +54,20 @@ MOST_PIECES = 2 * MAX_ENVELOPE // PIECE
 """Of one policy; base64 makes four characters of three bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a guardian gives, by a command or as the answer to a request."""
+
+    child: str
+    kind: str
+    seconds: int
+    subject: str
+    note: str
+    lasting: Lasting | None = None
+    identity: str = ""
+    """What the program ``subject`` is known by, when that was pinned before."""
+
+
 @dataclass(slots=True)
 class Acts:
     """Does what a guardian asks; ``wall`` is trusted time, ``installed`` puts a new policy in force."""
@@ -119,39 +133,22 @@ class Acts:
 
     async def _give(self, connection: Connection, body: Give) -> Done:
         self._known(body.child)
-        grant = self._grant(connection, body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
+        wish = _Wish(body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
+        grant = self._grant(connection, wish)
         sentence = self._put(connection, grant, await self.seals.seal(grant))
         return Done(sentence=sentence, id=grant.id)
 
-    def _grant(
-        self,
-        connection: Connection,
-        child: str,
-        kind: str,
-        seconds: int,
-        subject: str,
-        note: str,
-        lasting: Lasting | None = None,
-        identity: str = "",
-    ) -> Grant:
-        """The grant, as the ledger will keep it.  ``identity``: what the program ``subject`` is known by, when that was
-        pinned before."""
-        return fit(self._wanted(connection, child, kind, seconds, subject, note, lasting, identity))
+    def _grant(self, connection: Connection, wish: _Wish) -> Grant:
+        """The grant, as the ledger will keep it."""
+        return fit(self._as_wished(connection, wish))
 
-    def _wanted(
-        self,
-        connection: Connection,
-        child: str,
-        kind: str,
-        seconds: int,
-        subject: str,
-        note: str,
-        lasting: Lasting | None,
-        identity: str,
-    ) -> Grant:
+    def _as_wished(self, connection: Connection, wish: _Wish) -> Grant:
+        child, kind, seconds, subject, lasting = wish.child, wish.kind, wish.seconds, wish.subject, wish.lasting
         at = self.wall()
         by = self._name(connection)
-        base = Grant(id=secrets.token_hex(6), child=child, kind="time", given=at, by=by, via=connection.via, note=note)
+        base = Grant(
+            id=secrets.token_hex(6), child=child, kind="time", given=at, by=by, via=connection.via, note=wish.note
+        )
         if kind == "time":
             if seconds == 0:
                 raise Refused("How many minutes?", "Give more (30) or fewer (-30).")
@@ -162,10 +159,10 @@ class Acts:
             until = at + max(SHORTEST_LOCK, seconds) * SECOND if seconds > 0 else None
             return replace(base, kind="lock", until=until)
         if kind == "refusal":
-            return replace(base, kind="refusal", subject=identity, title=subject, until=self._end_of_day(child))
+            return replace(base, kind="refusal", subject=wish.identity, title=subject, until=self._end_of_day(child))
         if kind == "program" and lasting is not None:
             until = self._end_of_day(child) if lasting == "today" else None
-            known = identity or self._program(child, subject)
+            known = wish.identity or self._program(child, subject)
             title = _title(subject)
             return replace(base, kind="program", subject=known, title=title, until=until, once=lasting == "once")
         if not 0 < seconds <= LONGEST_GRANT:
@@ -179,7 +176,7 @@ class Acts:
             if not subject:
                 raise Refused("Which site?", "Name its host.")
             return replace(base, kind="site", subject=subject, title=subject, until=until)
-        known = identity or self._program(child, subject)
+        known = wish.identity or self._program(child, subject)
         return replace(base, kind="program", subject=known, title=_title(subject), until=until)
 
     def _end_of_day(self, child: str) -> Millis:
@@ -297,22 +294,13 @@ class Acts:
         if not body.granted:
             if not request.identity:
                 return None
-            return self._grant(
-                connection, request.child, "refusal", 0, request.subject, body.reply, identity=request.identity
-            )
+            wish = _Wish(request.child, "refusal", 0, request.subject, body.reply, identity=request.identity)
+            return self._grant(connection, wish)
         if request.kind == "comment":
             return None
         seconds = body.seconds if body.seconds is not None else request.seconds or 3600
-        return self._grant(
-            connection,
-            request.child,
-            request.kind,
-            seconds,
-            request.subject,
-            body.reply,
-            body.lasting,
-            request.identity,
-        )
+        wish = _Wish(request.child, request.kind, seconds, request.subject, body.reply, body.lasting, request.identity)
+        return self._grant(connection, wish)
 
     async def _install(self, connection: Connection, body: Install) -> Done:
         pieces = connection.pieces

@@ -41,6 +41,10 @@ unknown_programs = "allow"
 _numbers = itertools.count(1)
 
 
+class NoLogin(Exception):
+    """The child could not even log in, with the words of the refusal: the attack was held."""
+
+
 class Lab:
     """What every attack gets: the PC, mia and leo at it, and a child with an account ``kid-ID`` for those that want one."""
 
@@ -191,6 +195,13 @@ class Lab:
             return self.box.session(user, kind)
         except Refused as refused:
             return str(refused) or "refused"
+
+    def enter(self, user: str, kind: str = "x11") -> Session:
+        """A session for an attack that is over, and has failed, when there is none: raises ``NoLogin`` then."""
+        session = self.log_in(user, kind)
+        if isinstance(session, str):
+            raise NoLogin(session[:80])
+        return session
 
 
 def refused(done: Done, *signs: str) -> Outcome:

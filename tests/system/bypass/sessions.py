@@ -22,9 +22,7 @@ SLEEPER = "busctl call org.freedesktop.login1 /org/freedesktop/login1/session/se
 def _play(lab: Lab, user: str, line: str = "", *, kind: str = "x11", seconds: float = LONG, **env: str) -> Outcome:
     """Log in, play with ``line`` at work beside it, stay for ``seconds``."""
     life = lab.life(user)
-    session = lab.log_in(user, kind)
-    if isinstance(session, str):
-        return Outcome(True, f"login refused: {session[:80]}")
+    session = lab.enter(user, kind)
     try:
         _start(lab, session, life, line, **env)
         deadline = time.monotonic() + seconds
@@ -103,9 +101,7 @@ def undo_lock(lab: Lab) -> Outcome:
 def thaw(lab: Lab) -> Outcome:
     user = "kid-thaw"
     life = lab.life(user)
-    session = lab.log_in(user)
-    if isinstance(session, str):
-        return Outcome(True, f"login refused: {session[:80]}")
+    session = lab.enter(user)
     line = "(while :; do for f in /sys/fs/cgroup/user.slice/user-$(id -u).slice/cgroup.freeze " \
         "/sys/fs/cgroup/user.slice/user-$(id -u).slice/*/cgroup.freeze; do echo 0 >$f; done; " \
         "systemctl thaw user-$(id -u).slice; systemctl --user thaw app.slice; sleep 0.3; done >/dev/null 2>&1) &"  # fmt: skip
@@ -128,9 +124,7 @@ def bursts(lab: Lab) -> Outcome:
     """Every burst is shorter than a tick and a half; their sum is what counts."""
     user = "kid-bursts"
     life = lab.life(user)
-    session = lab.log_in(user)
-    if isinstance(session, str):
-        return Outcome(True, f"login refused: {session[:80]}")
+    session = lab.enter(user)
     line = f"while :; do timeout -s KILL 0.8 $BAG/game; {SLEEPER} SetLockedHint b true; sleep 0.2; {SLEEPER} SetLockedHint b false; done"
     lab.background(session, line, {"LIFE": life, "BAG": f"/home/{user}/bag"})
     time.sleep(20)
@@ -185,9 +179,7 @@ def again(lab: Lab) -> Outcome:
 def linger(lab: Lab) -> Outcome:
     user = "kid-linger"
     life = lab.life(user)
-    session = lab.log_in(user)
-    if isinstance(session, str):
-        return Outcome(True, f"login refused: {session[:80]}")
+    session = lab.enter(user)
     done = session.run(
         f"loginctl enable-linger 2>&1; systemd-run --user --quiet --setenv=LIFE={life} ~/bag/game 60 2>&1"
     )
@@ -230,9 +222,7 @@ def ssh(lab: Lab) -> Outcome:
 def background(lab: Lab) -> Outcome:
     user = "kid-background"
     life = lab.life(user)
-    session = lab.log_in(user)
-    if isinstance(session, str):
-        return Outcome(True, f"login refused: {session[:80]}")
+    session = lab.enter(user)
     done = session.run(f"echo LIFE={life} ~/bag/game 60 | at now 2>&1")
     session.end()
     time.sleep(LONG)

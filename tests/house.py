@@ -141,7 +141,7 @@ class House:
 
     async def act(self, body: Body) -> Done:
         """Ana does something, from her own account and with her PIN."""
-        done = await self.acts.act(Caller(_Peer("ana"), Who("ana", "guardian")), body)  # type: ignore[arg-type]
+        done = await self.acts.act(Caller(_Peer("ana"), Who("ana", "guardian")), body)
         assert isinstance(done, Done)
         await self.loop.tick()
         return done

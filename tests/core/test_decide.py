@@ -341,7 +341,7 @@ def test_what_must_be_asked_for_is_told_so() -> None:
     one.processes = (process(CHESS),)
     found = one.step()
     hold, question = found.effects
-    assert hold == Hold(child="mia", pid=10, started=hold.started, program="chess", rule="mia/program:chess")  # type: ignore[union-attr]
+    assert hold == Hold(child="mia", pid=10, started=hold.started, program="chess", rule="mia/program:chess")
     assert isinstance(question, AskFor)
     assert question.sentence.startswith("Chess is new here.")
     assert question.identity == identity_of(CHESS)
@@ -353,7 +353,7 @@ def test_warned_about_once_a_day_and_never_stopped(action: str) -> None:
     one = Run(mia(HOUR_A_DAY + f'programs = [{{ program = "chess", action = "{action}", reason = "Well." }}]'))
     one.processes = (process(CHESS), process(replace(CHESS, path="/usr/games/x"), 11))
     assert one.step().effects == (
-        Notify(child="mia", kind=action, title="Chess", text="Well.", rule="mia/program:chess", program="chess"),  # type: ignore[arg-type]
+        Notify(child="mia", kind=action, title="Chess", text="Well.", rule="mia/program:chess", program="chess"),
     )
     assert one.step(60).effects == ()
     one.wall += 24 * HOUR

@@ -156,7 +156,7 @@ def test_a_programs_own_hours() -> None:
 
 def permission(subject: str, until: str | None = None, kind: str = "program") -> Grant:
     end = None if until is None else clock(until)
-    return Grant(id="p", child="mia", kind=kind, subject=subject, given=0, until=end, by="ana")  # type: ignore[arg-type]
+    return Grant(id="p", child="mia", kind=kind, subject=subject, given=0, until=end, by="ana")
 
 
 def test_a_temporary_permission() -> None:

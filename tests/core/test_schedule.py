@@ -28,7 +28,7 @@ KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
 def utc(*when: int) -> int:
-    return int(dt.datetime(*when, tzinfo=dt.UTC).timestamp()) * 1000  # type: ignore[arg-type]
+    return int(dt.datetime(*when, tzinfo=dt.UTC).timestamp()) * 1000
 
 
 def test_local_time_and_wall_time_are_each_others_inverse() -> None:

@@ -16,7 +16,7 @@ REST = 10 * MINUTE
 
 
 def seen(**how: object) -> Seen:
-    return Seen(**{"child": "mia", "activity": Activity.USED, **how})  # type: ignore[arg-type]
+    return Seen(**{"child": "mia", "activity": Activity.USED, **how})
 
 
 def charges(
@@ -147,7 +147,7 @@ def test_only_a_rest_that_is_long_enough_ends_a_streak() -> None:
 
 
 def charge(kind: str, millis: int, key: str = "", child: str = "mia", day: str = DAY) -> Charge:
-    return Charge(child=child, day=day, hour=15, kind=kind, key=key, millis=millis)  # type: ignore[arg-type]
+    return Charge(child=child, day=day, hour=15, kind=kind, key=key, millis=millis)
 
 
 def test_charges_add_up_by_day_program_and_group() -> None:

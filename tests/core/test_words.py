@@ -47,7 +47,7 @@ def test_lengths_of_time_are_written_short(seconds: int, text: str) -> None:
         ),
     ],
 )
-def test_what_is_no_time_is_said_in_words(read, text: str, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_time_is_said_in_words(read, text: str, words: str) -> None:
     with pytest.raises(ValueError) as caught:
         read(text)
     assert str(caught.value) == words
@@ -66,7 +66,7 @@ DAY = Constraint(kind="day", rule="mia/day", left=10 * MINUTE, sentence="10 min 
 
 
 def verdict(remaining: int | None, binding: Constraint | None = DAY, **how: object) -> Verdict:
-    return Verdict(child="mia", day="2026-03-02", remaining=remaining, binding=binding, **how)  # type: ignore[arg-type]
+    return Verdict(child="mia", day="2026-03-02", remaining=remaining, binding=binding, **how)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_nothing_protected_can_be_changed(base: Path, tree: tuple[object, ...], 
 
 
 def furnish(path: Path, node: object) -> None:
-    owner, group, mode, extra = node  # type: ignore[misc]
+    owner, group, mode, extra = node
     os.chown(path, owner, group)
     os.chmod(path, mode)
     if extra is not None:
@@ -126,7 +126,7 @@ def as_child(attempt: object) -> bool:
             os.setgroups([EXTRA])
             os.setgid(CHILD)
             os.setuid(CHILD)
-            code = 1 if attempt() else 0  # type: ignore[operator]
+            code = 1 if attempt() else 0
         finally:
             os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

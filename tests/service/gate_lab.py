@@ -81,7 +81,7 @@ class Lab:
         host = LinuxHost(bus_address=NO_BUS, gate=[str(self.place)])
         if not events:
             # As in a container, where the kernel has no start events to give.
-            host._watching.starts.open = _no_events  # type: ignore[method-assign]
+            host._watching.starts.open = _no_events
         host.watch([ACCOUNT])
         await host.open(lambda: None)
         host.on_start(self.decide, lambda _: Start.DENY)
@@ -253,7 +253,7 @@ async def a_killed_gate_is_bridged(lab: Lab) -> None:
     seen: list[str] = []
     async with lab.host() as host:
         before = host._gating.keeper._begin  # type: ignore[union-attr]  # hold the next one back until we have looked
-        host._gating.keeper._begin = lambda: None  # type: ignore[union-attr,method-assign]
+        host._gating.keeper._begin = lambda: None
         os.kill(gate_pid(host), signal.SIGKILL)
         await until(lambda: not gated(host), "the death is noticed")
         seen += (await host.observe()).degraded
@@ -261,8 +261,8 @@ async def a_killed_gate_is_bridged(lab: Lab) -> None:
         lab.rule = lambda p: Start.DENY if p.program.name == "longgame" else Start.ALLOW
         process = await asyncio.to_thread(_start, lab.program("longgame", "/bin/sleep"), "60")
         assert await asyncio.to_thread(process.wait) == -signal.SIGKILL, "event, then kill"
-        host._gating.keeper._begin = before  # type: ignore[union-attr,method-assign]
-        host._gating.keeper._again()  # type: ignore[union-attr]
+        host._gating.keeper._begin = before
+        host._gating.keeper._again()
         await until(lambda: gated(host), "another gate is in place")
         lab.rule = None
         assert not (await lab.run(lab.place / "game"))[0]
@@ -270,7 +270,7 @@ async def a_killed_gate_is_bridged(lab: Lab) -> None:
 
 async def a_service_that_does_not_answer_costs_two_seconds(lab: Lab) -> None:
     async with lab.host():
-        lab.rule = lambda _: time.sleep(3) or Start.ALLOW  # type: ignore[func-returns-value]
+        lab.rule = lambda _: time.sleep(3) or Start.ALLOW
         ran, seconds = await lab.run(lab.program("new", "/bin/touch"))
         assert not ran, "the default of a strict policy"
         assert 1.5 < seconds < 4.5, seconds

@@ -28,7 +28,7 @@ class Outcome:
 
 
 @pytest.fixture
-def typed(home: Household, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+def typed(home: Household, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Type a command; ``pin`` is what comes from a pipe."""
     monkeypatch.setenv("FAIRTIME_SOCKET", home.socket)
 
@@ -47,7 +47,7 @@ def typed(home: Household, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
-def test_no_words_or_wrong_words_are_usage(typed) -> None:  # type: ignore[no-untyped-def]
+def test_no_words_or_wrong_words_are_usage(typed) -> None:
     for words in (
         [],
         ["bogus"],
@@ -73,7 +73,7 @@ def test_no_words_or_wrong_words_are_usage(typed) -> None:  # type: ignore[no-un
 
 
 @pytest.mark.parametrize("words", [["status"], ["doctor"], ["summary"]])
-def test_json_is_one_document_and_nothing_else(typed, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_json_is_one_document_and_nothing_else(typed, words: list[str]) -> None:
     told = typed(*words, "--json")
     assert told.code == 0
     assert isinstance(json.loads(told.out), dict)
@@ -83,13 +83,13 @@ def test_json_is_one_document_and_nothing_else(typed, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["status", "--child", "nobody"], ["summary", "--child", "nobody"]])
-def test_what_fails_leaves_standard_output_empty(typed, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_what_fails_leaves_standard_output_empty(typed, words: list[str]) -> None:
     told = typed(*words, "--json")
     assert (told.code, told.out) == (1, "")
     assert told.err.startswith("fairtime: ")
 
 
-def test_time_is_given_and_taken_with_a_pin(typed) -> None:  # type: ignore[no-untyped-def]
+def test_time_is_given_and_taken_with_a_pin(typed) -> None:
     wrong = typed("grant", "+30m", "--child", "you", pin="9999")
     assert wrong.code == 1
     assert "This is not the PIN" in wrong.err
@@ -110,7 +110,7 @@ def test_time_is_given_and_taken_with_a_pin(typed) -> None:  # type: ignore[no-u
         assert len(told.err.splitlines()) >= 2, "advice comes with it"
 
 
-def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, home: Household) -> None:  # type: ignore[no-untyped-def]
+def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, home: Household) -> None:
     for name in ("discord", "Discord", "minecraft"):
         told = typed("why", name, "--child", "you")
         assert told.code == 0, told.err
@@ -127,7 +127,7 @@ def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, h
     assert "Nothing called “no-such-thing” is known here" in told.err
 
 
-def test_a_request_is_listed_and_answered(typed) -> None:  # type: ignore[no-untyped-def]
+def test_a_request_is_listed_and_answered(typed) -> None:
     assert typed("request", "20m", "--text", "film").code == 0
     listed = typed("request").out
     assert "time 20 min (film) [open]" in listed

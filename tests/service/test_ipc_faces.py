@@ -148,7 +148,7 @@ async def test_a_slow_subscriber_gets_the_newest_state_and_every_notice(ear: Ear
     slow = Raw(ear.path, Subscribe())
     await until(lambda: bool(tuple(ear.server.subscribers)))
     for number in range(400):
-        ear.server.push(lambda _, n=number: Event(status=status(f"state {n} " + "x" * 20_000)))  # type: ignore[misc]
+        ear.server.push(lambda _, n=number: Event(status=status(f"state {n} " + "x" * 20_000)))
     ear.server.push(lambda _: Event(notice=Notify(child="mia", kind="time", title="5 minutes", text="")))
     bodies = await asyncio.to_thread(slow.read_all)
     events = [m for m in map(frames.message_of, bodies) if isinstance(m, Event)]

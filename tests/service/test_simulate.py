@@ -68,7 +68,7 @@ def test_no_budget_is_passed_and_the_pages_add_up(tmp_path: Path, capsys: pytest
             for day in child["days"]:
                 if child["child"] == "mia" and day["budget"] is not None:
                     assert day["seconds"] - day["extra"] <= day["budget"] + 61, day  # the grace to save
-    assert {name: one["total"] for name, one in told["children"].items()} == total  # type: ignore[attr-defined]
+    assert {name: one["total"] for name, one in told["children"].items()} == total
 
 
 def test_the_same_seed_tells_the_same_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

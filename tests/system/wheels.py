@@ -59,7 +59,7 @@ def own(folder: Path) -> Path:
 
 def _closure(name: str) -> set[str]:
     environment = default_environment()
-    environment.update(TARGET)  # type: ignore[typeddict-item]
+    environment.update(TARGET)
     seen: set[str] = set()
     rest = [name]
     while rest:

@@ -56,7 +56,7 @@ class Rig:
             LISBON,
             self.clock,
             {"summary": self.summary},
-            ask=ask,  # type: ignore[arg-type]
+            ask=ask,
         )
 
     async def summary(self) -> None:

@@ -49,7 +49,7 @@ async def test_what_is_only_unknown_runs_and_is_written_down(tmp_path: Path, unk
     house = House(tmp_path, family(limits=LIMITS.replace('"ask"', f'"{unknown}"')))
     house.host.login("mia")
     await house.tick()
-    assert house.start(downloaded()) is None or house.still(house.start(downloaded()))  # type: ignore[arg-type]
+    assert house.start(downloaded()) is None or house.still(house.start(downloaded()))
     await house.act(Learn(child="mia", seconds=3600))
     process = house.start(downloaded("game", "b"))
     assert process is not None
@@ -241,6 +241,6 @@ def test_nothing_used_is_said() -> None:
 def test_no_name_breaks_the_proposal(title: str, path: str, doubt: str) -> None:
     known = Learning(child="mia", since=0, until=1, by="Ana")
     for number, identity in enumerate((f"path:/{path}", "sha256:" + "a" * 64, f"deb:{title}")):
-        known.programs[str(number)] = Learned(identity=identity, title=title, path=path, doubt=doubt)  # type: ignore[arg-type]
+        known.programs[str(number)] = Learned(identity=identity, title=title, path=path, doubt=doubt)
     tree = tomllib.loads("[[children]]\n" + propose(known))
     assert len(tree["children"][0].get("limits", {}).get("programs", [])) == (0 if doubt else 3)

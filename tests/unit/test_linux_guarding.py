@@ -272,7 +272,7 @@ def test_a_look_is_cheap(pc: Pc, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def opened(self: Path, *rest: object, **more: object) -> object:
         read.append(self)
-        return original(self, *rest, **more)  # type: ignore[call-overload]
+        return original(self, *rest, **more)
 
     monkeypatch.setattr(Path, "open", opened)
     pc.pass_(10 * MINUTE)

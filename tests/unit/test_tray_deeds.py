@@ -243,6 +243,6 @@ def test_the_pin_dialog_says_which_program_exactly_and_for_how_long() -> None:
         assert words in text
         assert "/home/mia/chess" in text
         assert "sha256:ab" in text
-        assert body_of(act) == Answer(request="r1", granted=True, lasting=lasting)  # type: ignore[arg-type]
+        assert body_of(act) == Answer(request="r1", granted=True, lasting=lasting)
     assert _deed_text(Act("refuse", "mia", 0, "r1"), status, ENGLISH) == "mia does not get chess today."
     assert "what was asked for" in _deed_text(Act("grant", "mia", 0, "r2"), status, ENGLISH)

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.system import wheels
 
 HERE = Path(__file__).parent
-SIZE = "3G"
+SIZE = "4G"
 SUITE = "bookworm"
 PASSWORDS = {"ana": "ana-lab", "mia": "mia-lab", "leo": "leo-lab", "noa": "noa-lab"}
 """Accounts of the lab: ana is the guardian and may use sudo, the others are standard accounts; noa is in no policy."""

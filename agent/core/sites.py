@@ -1,77 +1,192 @@
-"""Canonical host names, and which rule of a child's decides on one: the most specific that covers it."""
+"""Which rule of a child's plan decides on a host: the most specific name that covers it, whoever wrote it.
+
+The resolver asks ``SiteMatcher`` for every question, ``fairtime why`` and the tests for single hosts; the browsers' policies
+and the firewall are written from the same plan and are held against it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
-from agent.errors import PolicyError
-from agent.model.policy import SiteRules
+from msgspec import Struct
+from msgspec.structs import replace
 
-MAX_HOST = 253
-_AUTHORITY = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?([^/\\?#]*)", re.IGNORECASE | re.ASCII)
+from agent.core.hosts import canonical, is_address
+from agent.model.site import HostRule, SiteAction, SitePlan, SiteVerdict
+
+REMEMBERED = 4096
+"""Hosts whose ruling is kept; a child that asks for more at random costs no more memory."""
+STRICTNESS: Mapping[SiteAction, int] = {"allow": 0, "ask": 1, "block": 2}
+HELPLINE = "helpline"
 
 
-@dataclass(frozen=True, slots=True)
-class SiteVerdict:
-    """What may happen with a site."""
+class Names(Protocol):
+    """The names of many lists, each with the groups it belongs to as a mask of bits."""
 
-    action: Literal["allow", "ask", "block"]
-    host: str
+    @property
+    def bits(self) -> Mapping[str, int]:
+        """Group → its bit (a power of two)."""
+        ...
+
+    def covering(self, host: str) -> Iterable[tuple[str, int]]:
+        """Every listed name that is ``host`` or a parent of it, the longest first, with the bits of its groups.
+
+        A list's own exceptions have been applied: below an excepted name, names further up lack that group's bit.
+        """
+        ...
+
+
+class FewNames:
+    """Names held in a dictionary: for a handful, and for tests."""
+
+    def __init__(self, groups: Mapping[str, Iterable[str]]) -> None:
+        self.bits: Mapping[str, int] = {group: 1 << number for number, group in enumerate(groups)}
+        self._names: dict[str, int] = {}
+        for group, names in groups.items():
+            for name in names:
+                self._names[name] = self._names.get(name, 0) | self.bits[group]
+
+    def covering(self, host: str) -> Iterator[tuple[str, int]]:
+        for name in parents(host):
+            mask = self._names.get(name)
+            if mask:
+                yield name, mask
+
+
+NO_NAMES = FewNames({})
+
+
+class Ruling(Struct, frozen=True):
+    """What holds for a host, and all that a resolver needs to know of it."""
+
+    action: SiteAction
     rule: str
-    sentence: str
+    name: str = ""
+    """The name that decided; empty when none covers the host, and the plan's ``otherwise`` holds."""
+    group: str = ""
+    """The group it was named in; empty for a rule's own host."""
+    reason: str = ""
+    watched: bool = False
+    """Time spent there is counted against ``rule``: its answers are short-lived."""
+    recorded: bool = True
 
 
-def canonical(text: str) -> str:
-    """The host in an address or name: lower case, ASCII (IDNA), without port, path or last dot.  ``PolicyError`` if none."""
-    # As browsers read it (WHATWG URL): the authority ends at the first of / \\ ? #, so no address inside the rest counts.
-    authority = _AUTHORITY.match(text.strip())
-    host = authority[1].rpartition("@")[2].partition(":")[0].rstrip(".").lower() if authority else ""
-    try:
-        host = host.encode("idna").decode("ascii") if host else ""
-    except UnicodeError:
-        host = ""
-    labels = host.split(".")
-    if not host or len(host) > MAX_HOST or not all(_is_label(label) for label in labels):
-        raise PolicyError(f"“{text}” is no host name", "Write one such as example.org.")
-    return host
+_HELP = Ruling("allow", HELPLINE, HELPLINE, recorded=False)
 
 
-def decide_site(
-    rules: SiteRules, host: str, helplines: Collection[str] = (), permitted: Iterable[str] = ()
-) -> SiteVerdict:
-    """The verdict on a host; helplines are always allowed, a guardian's grants come next, then the longest rule."""
-    host = canonical(host)
-    if _covering(host, helplines):
-        return SiteVerdict("allow", host, "helpline", f"{host} is always open.")
-    if _covering(host, permitted):
-        return SiteVerdict("allow", host, "grant", f"A guardian has allowed {host} for now.")
-    allowed, blocked = _covering(host, rules.allow), _covering(host, rules.block)
-    if blocked and len(blocked) >= len(allowed):
-        return SiteVerdict("block", host, f"site:{blocked}", f"{blocked} is not open for you. You can ask for it.")
-    if allowed:
-        return SiteVerdict("allow", host, f"site:{allowed}", f"{allowed} is on your list.")
-    match rules.mode:
-        case "block-list":
-            return SiteVerdict("allow", host, "sites", f"{host} is open.")
+def parents(host: str) -> Iterator[str]:
+    """``host`` and every name above it, the longest first; an address has none above it."""
+    yield host
+    if is_address(host):
+        return
+    at = host.find(".")
+    while at >= 0:
+        yield host[at + 1 :]
+        at = host.find(".", at + 1)
+
+
+class SiteMatcher:
+    """One child's plan with the lists' names, ready to be asked."""
+
+    def __init__(self, plan: SitePlan, names: Names = NO_NAMES) -> None:
+        self.plan = plan
+        self.missing = tuple(sorted({rule.group for rule in plan.groups} - set(names.bits)))
+        """Groups that rules name and no list has: their rules do nothing, which must be told."""
+        self._names = names
+        self._always = frozenset(plan.always)
+        watched = frozenset(plan.watched)
+        self._hosts: dict[str, Ruling] = {}
+        for rule in plan.hosts:
+            kept = self._hosts.get(rule.host)
+            if kept is None or STRICTNESS[rule.action] > STRICTNESS[kept.action]:
+                self._hosts[rule.host] = _own(rule, watched)
+        # The strictest first: the first whose bit a name has is the one that decides there.
+        self._groups = tuple(
+            (names.bits[rule.group], Ruling(rule.action, rule.rule, "", rule.group, rule.reason, rule.rule in watched))
+            for rule in sorted(plan.groups, key=lambda rule: -STRICTNESS[rule.action])
+            if rule.group in names.bits
+        )
+        self._mask = 0
+        for bit, _ in self._groups:
+            self._mask |= bit
+        unnamed = f"{plan.child}/sites"
+        self._unnamed = Ruling(plan.otherwise, unnamed)
+        self._address = Ruling("allow" if plan.addresses and plan.otherwise == "allow" else "block", unnamed)
+        self._seen: dict[str, Ruling] = {}
+
+    def action(self, host: str) -> SiteAction:
+        """What may happen with a host, which is canonical."""
+        return self.ruling(host).action
+
+    def ruling(self, host: str) -> Ruling:
+        """The ruling on a host, which is canonical; remembered."""
+        found = self._seen.get(host)
+        if found is None:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            found = self._seen[host] = self._find(host)
+        return found
+
+    def decide(self, host: str) -> SiteVerdict:
+        """The verdict on a host or an address as people write it.  Raises ``PolicyError`` when there is no host in it."""
+        host = canonical(host)
+        ruling = self.ruling(host)
+        return SiteVerdict(
+            action=ruling.action, host=host, rule=ruling.rule, sentence=sentence(ruling, host), groups=self.groups(host)
+        )
+
+    def groups(self, host: str) -> tuple[str, ...]:
+        """The groups of the lists that a canonical host belongs to, whether or not a rule names them."""
+        mask = 0
+        for _, bits in self._covering(host):
+            mask |= bits
+        return tuple(sorted(group for group, bit in self._names.bits.items() if mask & bit))
+
+    def _find(self, host: str) -> Ruling:
+        own: Ruling | None = None
+        for name in parents(host):
+            if name in self._always:
+                return _HELP
+            if own is None:
+                own = self._hosts.get(name)
+        if own is None or len(own.name) < len(host):
+            least = 0 if own is None else len(own.name)
+            for name, bits in self._covering(host) if self._mask else ():
+                if len(name) <= least:
+                    break
+                if bits & self._mask:
+                    return next(replace(ruling, name=name) for bit, ruling in self._groups if bits & bit)
+        return own or (self._address if is_address(host) else self._unnamed)
+
+    def _covering(self, host: str) -> Iterable[tuple[str, int]]:
+        found = self._names.covering(host)
+        return (pair for pair in found if pair[0] == host) if is_address(host) else found
+
+
+def sentence(ruling: Ruling, host: str) -> str:
+    """The ruling on ``host`` in words for the child."""
+    if ruling.rule == HELPLINE:
+        return f"{host} is always open."
+    name = ruling.name
+    if not name:
+        match ruling.action:
+            case "allow":
+                return f"{host} is open."
+            case "ask":
+                return f"{host} is new here. Ask a guardian for it."
+            case "block":
+                return f"{host} is not on your list yet. You can ask for it."
+    belongs = f"{name} is in “{ruling.group}”, which" if ruling.group else name
+    why = f" {ruling.reason}" if ruling.reason else ""
+    match ruling.action:
+        case "allow":
+            return ruling.reason or (f"{belongs} is open." if ruling.group else f"{name} is on your list.")
         case "ask":
-            return SiteVerdict("ask", host, "sites", f"{host} is new here. Ask a guardian for it.")
-        case "allow-list":
-            return SiteVerdict("block", host, "sites", f"{host} is not on your list yet. You can ask for it.")
+            return f"{belongs} is opened when you ask for it.{why}"
+        case "block":
+            return f"{belongs} is not open for you.{why} You can ask for it."
 
 
-def _covering(host: str, among: Iterable[str]) -> str:
-    """The longest name that is ``host`` or a parent of it; empty when there is none."""
-    found = ""
-    for name in among:
-        name = name.lower().rstrip(".")
-        if (host == name or host.endswith(f".{name}")) and len(name) > len(found):
-            found = name
-    return found
-
-
-def _is_label(label: str) -> bool:
-    inside = label.replace("-", "").replace("_", "")
-    return 0 < len(label) <= 63 and inside.isalnum() and inside.isascii() and label[0] != "-" and label[-1] != "-"
+def _own(rule: HostRule, watched: frozenset[str]) -> Ruling:
+    return Ruling(rule.action, rule.rule, rule.host, "", rule.reason, rule.rule in watched)

@@ -1,7 +1,8 @@
 """Sites: what the rules of one child come to at one time, in the one form that every lane is compiled from.
 
-``core.sites`` makes it from the policy, the grants and the use of the day; the resolver, the browsers' policies and the
-firewall each take it and nothing else (ADR 0021).  Host names are canonical: lower case, A-labels, no last dot.
+``core.siteplan`` makes it from the policy, the grants and the use of the day; the resolver, the browsers' policies and the
+firewall each take it and nothing else (ADR 0021).  Host names are canonical (``core.hosts``): lower case, A-labels, no last
+dot; a bare IPv6 address is without brackets.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class SitePlan(Struct, frozen=True, kw_only=True):
     safe_search: bool = True
     youtube: YouTube = "moderate"
     watched: tuple[str, ...] = ()
-    """Groups and hosts whose time is limited: answers for them are short-lived, so that use is seen."""
+    """Ids of the rules whose time is limited: answers for what they decide are short-lived, so that use is seen."""
 
 
 class SiteVerdict(Struct, frozen=True, kw_only=True):
@@ -79,7 +80,16 @@ class SiteUse(Struct, frozen=True, kw_only=True, array_like=True):
     asked: int
     """Questions for it or a name below it."""
     minutes: int
-    """Minutes of the clock in which there was one."""
+    """Minutes of the clock in which there was one, and which no report before counted."""
+
+
+class WatchedUse(Struct, frozen=True, kw_only=True, array_like=True):
+    """How long the hosts were used that a rule with a time limit (``SitePlan.watched``) decided on."""
+
+    child: str
+    rule: str
+    minutes: int
+    """Minutes of the clock in which one of them was asked for; each counts once, however many there were."""
 
 
 class SiteLane(Struct, frozen=True, kw_only=True):

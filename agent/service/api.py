@@ -16,7 +16,8 @@ from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
 from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
-from agent.core.sites import decide_site
+from agent.core.siteplan import site_plan
+from agent.core.sites import SiteMatcher
 from agent.errors import NotFound, Refused
 from agent.ipc.protocol import (
     Ask,
@@ -205,8 +206,8 @@ class Api:
             return explain.program(self.loop.questions.why(child, program))
         if "." in subject and not subject.startswith("/"):
             assert child.moment is not None
-            found = decide_site(child.moment.plan.sites, subject, (), self._permitted_sites(name))
-            return f"{found.host}: {found.action}. {found.sentence} [rule {name}/{found.rule}]"
+            found = SiteMatcher(site_plan(child.rules, child.moment, self._grants(name))).decide(subject)
+            return f"{found.host}: {found.action}. {found.sentence} [rule {found.rule}]"
         for limit in child.rules.plan(self.loop.engine.today(name)).programs:
             if subject in (limit.source.program, limit.source.name, limit.source.group, limit.source.id):
                 why = limit.source.reason or f"{limit.title}: {limit.action}."
@@ -240,9 +241,6 @@ class Api:
             name = self.loop.engine.rules.accounts[account]
             self.loop.event(name, "blocked", "login", found.rule, found.sentence)
         return Entrance(allowed=found.allowed, sentence=found.sentence)
-
-    def _permitted_sites(self, name: str) -> tuple[str, ...]:
-        return tuple(grant.subject for grant in self._grants(name) if grant.kind == "site")
 
     def _learned(self, name: str, form: str) -> str:
         known = self.loop.learner.of.get(name)

@@ -1,112 +1,192 @@
-"""Hosts: what is one, and which rule covers it."""
+"""Which rule decides on a host: the most specific name that covers it."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.core.sites import SiteVerdict, canonical, decide_site
+from agent.core.sites import REMEMBERED, STRICTNESS, FewNames, SiteMatcher, parents
 from agent.errors import PolicyError
-from agent.model.policy import SiteRules
+from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan, SiteVerdict
 
 
-@pytest.mark.parametrize(
-    ("text", "host"),
-    [
-        ("example.org", "example.org"),
-        ("  Example.ORG. ", "example.org"),
-        ("https://ana:pw@www.example.org:8443/a/b?c#d", "www.example.org"),
-        ("example.org/?to=https://other.org", "example.org"),
-        ("https://example.org/a@other.org", "example.org"),
-        ("https://example.org?a@other.org", "example.org"),
-        ("https://example.org#@other.org", "example.org"),
-        ("HTTPS://example.org\\\\@other.org", "example.org"),
-        ("http://example.org/x", "example.org"),
-        ("example.org:80", "example.org"),
-        ("example.org/path@x", "example.org"),
-        ("bücher.example", "xn--bcher-kva.example"),
-        ("_dmarc.a-b.example", "_dmarc.a-b.example"),
-        ("localhost", "localhost"),
-        ("a" * 63 + ".org", "a" * 63 + ".org"),
-    ],
+def host(name: str, action: SiteAction, reason: str = "") -> HostRule:
+    return HostRule(host=name, action=action, rule=f"mia/site:{name}", reason=reason)
+
+
+def group(name: str, action: SiteAction, reason: str = "") -> GroupRule:
+    return GroupRule(group=name, action=action, rule=f"mia/site:{name}", reason=reason)
+
+
+NAMES = FewNames(
+    {
+        "games": ["play.example", "chess.org", "both.example"],
+        "learning": ["learn.play.example", "sums.example", "both.example"],
+        "proxies": ["proxy.example.org", "203.0.113.9", "113.9"],
+        "unused": ["a.chess.org"],
+    }
 )
-def test_the_host_in_an_address(text: str, host: str) -> None:
-    assert canonical(text) == host
-
-
-LONG = ".".join(["a" * 49] * 5)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "   ",
-        "https://",
-        ".",
-        "a..b",
-        "-a.org",
-        "a-.org",
-        "a b.org",
-        "a" * 64 + ".org",
-        LONG + ".abcde",
-        "a!.org",
-        "--",
-    ],
+PLAN = SitePlan(
+    child="mia",
+    always=("help.org", "line.bad.org"),
+    hosts=(
+        host("example.org", "allow"),
+        host("games.example.org", "allow"),
+        host("chat.example.org", "block", "Chat with people you know."),
+        host("bad.org", "block"),
+        host("new.bad.org", "ask"),
+        host("chess.org", "allow"),
+        host("203.0.113.7", "allow"),
+        HostRule(host="today.bad.org", action="allow", rule="grant/7", reason="ana allowed today.bad.org until 17:30."),
+    ),
+    groups=(group("games", "block"), group("learning", "allow"), group("proxies", "block", "They hide the way.")),
+    otherwise="allow",
+    watched=("mia/site:learning", "mia/site:example.org"),
 )
-def test_what_is_no_host(text: str) -> None:
-    with pytest.raises(PolicyError) as caught:
-        canonical(text)
-    assert caught.value.title == f"“{text}” is no host name"
-    assert caught.value.advice == "Write one such as example.org."
-
-
-def test_the_longest_name_is_253_letters() -> None:
-    assert len(LONG + ".abc") == 253
-    assert canonical(LONG + ".abc") == LONG + ".abc"
-
-
-RULES = SiteRules(allow=["example.org", "Games.example.ORG."], block=["chat.example.org", "bad.org", "both.org"])
-
-
-def verdict(host: str, rules: SiteRules = RULES) -> SiteVerdict:
-    return decide_site(rules, host, ["help.org", "line.bad.org"], ["today.bad.org"])
+MATCHER = SiteMatcher(PLAN, NAMES)
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"),
+    ("asked", "action", "rule", "sentence"),
     [
-        ("www.help.org", ("allow", "helpline", "www.help.org is always open.")),
-        ("line.bad.org", ("allow", "helpline", "line.bad.org is always open.")),
-        ("a.today.bad.org", ("allow", "grant", "A guardian has allowed a.today.bad.org for now.")),
-        ("www.bad.org", ("block", "site:bad.org", "bad.org is not open for you. You can ask for it.")),
-        ("example.org", ("allow", "site:example.org", "example.org is on your list.")),
-        ("notexample.org", ("allow", "sites", "notexample.org is open.")),
+        ("www.help.org", "allow", "helpline", "www.help.org is always open."),
+        ("line.bad.org", "allow", "helpline", "line.bad.org is always open."),
+        ("a.today.bad.org", "allow", "grant/7", "ana allowed today.bad.org until 17:30."),
+        ("www.bad.org", "block", "mia/site:bad.org", "bad.org is not open for you. You can ask for it."),
+        ("x.new.bad.org", "ask", "mia/site:new.bad.org", "new.bad.org is opened when you ask for it."),
+        ("example.org", "allow", "mia/site:example.org", "example.org is on your list."),
+        ("notexample.org", "allow", "mia/sites", "notexample.org is open."),
+        ("example.org.evil", "allow", "mia/sites", "example.org.evil is open."),
         (
             "a.chat.example.org",
-            ("block", "site:chat.example.org", "chat.example.org is not open for you. You can ask for it."),
+            "block",
+            "mia/site:chat.example.org",
+            "chat.example.org is not open for you. Chat with people you know. You can ask for it.",
         ),
-        ("games.example.org", ("allow", "site:games.example.org", "games.example.org is on your list.")),
-        ("other.net", ("allow", "sites", "other.net is open.")),
+        ("games.example.org", "allow", "mia/site:games.example.org", "games.example.org is on your list."),
+        # a list's longer name beats a guardian's shorter one, and on a tie the guardian's wins
+        (
+            "proxy.example.org",
+            "block",
+            "mia/site:proxies",
+            "proxy.example.org is in “proxies”, which is not open for you. They hide the way. You can ask for it.",
+        ),
+        ("chess.org", "allow", "mia/site:chess.org", "chess.org is on your list."),
+        ("a.chess.org", "allow", "mia/site:chess.org", "chess.org is on your list."),
+        # among lists the longer name wins, and on a tie the strictest rule
+        ("play.example", "block", "mia/site:games", "play.example is in “games”, which is not open for you. You can ask for it."),
+        ("x.learn.play.example", "allow", "mia/site:learning", "learn.play.example is in “learning”, which is open."),
+        ("both.example", "block", "mia/site:games", "both.example is in “games”, which is not open for you. You can ask for it."),
+        # bare addresses: only what is named, whole
+        ("203.0.113.7", "allow", "mia/site:203.0.113.7", "203.0.113.7 is on your list."),
+        ("0xcb.0.0x7107", "allow", "mia/site:203.0.113.7", "203.0.113.7 is on your list."),
+        ("203.0.113.9", "block", "mia/site:proxies", "203.0.113.9 is in “proxies”, which is not open for you. They hide the way. You can ask for it."),
+        ("9.0.113.9", "block", "mia/sites", "9.0.113.9 is not on your list yet. You can ask for it."),
+        ("[2001:db8::1]", "block", "mia/sites", "2001:db8::1 is not on your list yet. You can ask for it."),
     ],
-)
-def test_the_most_specific_rule_decides(host: str, expected: tuple[str, str, str]) -> None:
-    found = verdict(host.upper())
-    assert (found.action, found.rule, found.sentence) == expected
-    assert found.host == host
+)  # fmt: skip
+def test_the_most_specific_name_decides(asked: str, action: str, rule: str, sentence: str) -> None:
+    found = MATCHER.decide(asked.upper())
+    assert (found.action, found.rule, found.sentence) == (action, rule, sentence)
+    assert MATCHER.action(found.host) == action
 
 
-def test_named_on_both_lists_is_blocked_and_the_longer_rule_wins() -> None:
-    both = SiteRules(allow=["both.org", "in.shut.org"], block=["both.org", "shut.org"])
-    assert verdict("both.org", both).action == "block"
-    assert verdict("in.shut.org", both).action == "allow"
-
-
-def test_what_is_not_listed_goes_by_the_mode() -> None:
-    ask, allow = SiteRules(mode="ask"), SiteRules(mode="allow-list")
-    assert verdict("new.org", ask) == SiteVerdict(
-        "ask", "new.org", "sites", "new.org is new here. Ask a guardian for it."
+def test_what_no_name_covers_goes_by_the_plan() -> None:
+    ask, shut = SitePlan(child="mia", otherwise="ask"), SitePlan(child="mia", addresses=True)
+    assert SiteMatcher(ask).decide("new.org") == SiteVerdict(
+        action="ask", host="new.org", rule="mia/sites", sentence="new.org is new here. Ask a guardian for it."
     )
-    assert verdict("new.org", allow) == SiteVerdict(
-        "block", "new.org", "sites", "new.org is not on your list yet. You can ask for it."
+    assert SiteMatcher(shut).decide("new.org").sentence == "new.org is not on your list yet. You can ask for it."
+    assert SiteMatcher(shut).action("192.0.2.1") == "block", "an address is open only where unnamed hosts are"
+    assert SiteMatcher(SitePlan(child="mia", otherwise="allow", addresses=True)).action("192.0.2.1") == "allow"
+    assert SiteMatcher(SitePlan(child="mia", otherwise="allow", addresses=True)).action("::1") == "allow"
+
+
+def test_the_groups_of_a_host_are_told_whether_or_not_a_rule_names_them() -> None:
+    assert MATCHER.decide("x.learn.play.example").groups == ("games", "learning")
+    assert MATCHER.decide("a.chess.org").groups == ("games", "unused")
+    assert MATCHER.decide("other.org").groups == ()
+
+
+def test_a_resolver_learns_what_it_must_watch_and_must_not_record() -> None:
+    assert MATCHER.ruling("sums.example").watched
+    assert MATCHER.ruling("www.example.org").watched
+    assert not MATCHER.ruling("games.example.org").watched
+    assert not MATCHER.ruling("a.help.org").recorded
+    assert MATCHER.ruling("bad.org").recorded
+
+
+def test_a_group_that_no_list_has_is_told() -> None:
+    assert MATCHER.missing == ()
+    assert SiteMatcher(PLAN).missing == ("games", "learning", "proxies")
+
+
+def test_two_rules_for_one_host_come_to_the_stricter() -> None:
+    for pair in ((host("x.org", "allow"), host("x.org", "block")), (host("x.org", "block"), host("x.org", "allow"))):
+        assert SiteMatcher(SitePlan(child="mia", hosts=pair)).action("x.org") == "block"
+
+
+def test_what_is_no_host_is_refused() -> None:
+    with pytest.raises(PolicyError):
+        MATCHER.decide("a..b")
+
+
+def test_hosts_at_random_cost_no_more_memory() -> None:
+    matcher = SiteMatcher(PLAN, NAMES)
+    for number in range(3 * REMEMBERED):
+        assert matcher.action(f"n{number}.bad.org") == "block"
+        assert len(matcher._seen) <= REMEMBERED
+
+
+def test_the_names_above_a_host() -> None:
+    assert list(parents("a.b.org")) == ["a.b.org", "b.org", "org"]
+    assert list(parents("192.0.2.1")) == ["192.0.2.1"]
+    assert list(parents("2001:db8::1")) == ["2001:db8::1"]
+
+
+# ---- the rule as a property: all that covers a host, put in order by the sentence that says how ------------------------
+
+LABELS = st.sampled_from(("a", "b", "www", "ab"))
+HOSTS = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+ACTIONS: st.SearchStrategy[SiteAction] = st.sampled_from(("allow", "ask", "block"))
+GROUPS = ("one", "two", "three")
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[SitePlan, dict[str, list[str]]]:
+    lists = draw(st.dictionaries(st.sampled_from(GROUPS), st.lists(HOSTS, max_size=4)))
+    plan = SitePlan(
+        child="mia",
+        always=tuple(draw(st.lists(HOSTS, max_size=1))),
+        hosts=tuple(host(name, draw(ACTIONS)) for name in draw(st.lists(HOSTS, max_size=4))),
+        groups=tuple(group(name, draw(ACTIONS)) for name in draw(st.lists(st.sampled_from(GROUPS), max_size=4))),
+        otherwise=draw(ACTIONS),
     )
-    assert decide_site(allow, "new.org").action == "block"
+    return plan, lists
+
+
+@given(plans(), HOSTS)
+def test_guardians_before_lists_and_the_strictest_of_equals(
+    case: tuple[SitePlan, dict[str, list[str]]], asked: str
+) -> None:
+    plan, lists = case
+
+    def covers(name: str) -> bool:
+        return asked == name or asked.endswith("." + name)
+
+    if any(map(covers, plan.always)):
+        expected = "allow"
+    else:
+        # longest name, then a guardian's own rule, then the strictest
+        found = [
+            (rule.host.count("."), 1, STRICTNESS[rule.action], rule.action) for rule in plan.hosts if covers(rule.host)
+        ]
+        for rule in plan.groups:
+            found += [
+                (name.count("."), 0, STRICTNESS[rule.action], rule.action)
+                for name in lists.get(rule.group, [])
+                if covers(name)
+            ]
+        expected = max(found)[3] if found else plan.otherwise
+    assert SiteMatcher(plan, FewNames(lists)).action(asked) == expected

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from agent.model.site import SiteLane, SiteUse
+from agent.model.site import SiteLane, SiteUse, WatchedUse
 
 MAX_TO_RESOLVER = 8 * 1024 * 1024
 """Bytes of a message: the plans of a family with some ten thousand rules."""
@@ -96,6 +96,8 @@ class Used(Struct, frozen=True, kw_only=True, tag="used"):
     minute: int
     """The minute since the epoch (UTC) that it is about."""
     sites: tuple[SiteUse, ...]
+    watched: tuple[WatchedUse, ...] = ()
+    """The rules with a time limit that decided on something asked for in this minute (``Ruling.watched``, action allow)."""
 
 
 class Ask(Struct, frozen=True, kw_only=True, tag="ask"):

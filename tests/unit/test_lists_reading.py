@@ -1,0 +1,188 @@
+"""Lists taken apart: whatever they hold, what can be listed is, and the rest is counted with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from publicsuffixlist import PublicSuffixList
+
+from agent.filter.lists import reading
+from agent.filter.lists.guess import NoList
+from agent.filter.lists.suffixes import of_registries, rules
+from agent.model.sitelist import Reading
+from tests.lists import UBLOCK, read_to
+
+
+def read(folder: Path, text: str | bytes) -> tuple[list[str], Reading]:
+    source, out = folder / "list.txt", folder / "list.names"
+    source.write_bytes(text.encode() if isinstance(text, str) else text)
+    found = read_to(source, out)
+    return out.read_text().splitlines(), found
+
+
+def why(found: Reading) -> dict[str, int]:
+    return {one.why: one.count for one in found.skipped}
+
+
+def test_names_are_made_canonical_once(tmp_path: Path) -> None:
+    names, found = read(
+        tmp_path, "A.Example\nb.example.\nmünchen.example\n*.c.example\n.d.example\nxn--bcher-kva.example\n"
+    )
+    assert names == [
+        ":", "a.example", "b.example", "xn--mnchen-3ya.example", "c.example", "d.example", "xn--bcher-kva.example",
+    ]  # fmt: skip
+    assert (found.lines, found.names, found.skipped) == (6, 6, ())
+
+
+def test_exceptions_keep_their_mark(tmp_path: Path) -> None:
+    names, _ = read(tmp_path, "||a.example^\n@@||Good.a.example^\n")
+    assert names == [":", "a.example", "@good.a.example"]
+
+
+def test_nothing_that_would_block_a_country_is_taken(tmp_path: Path) -> None:
+    names, found = read(
+        tmp_path,
+        "||com^\n||co.uk^\n||foo.ck^\n||*.net^\n||www.ck^\n||a.example.com^\n||blogspot.com^\n||nosuchtop^\n@@||org^\n",
+    )
+    assert names == [":", "www.ck", "a.example.com", "blogspot.com"]
+    assert why(found) == {"a public suffix: everybody's sites are below it": 2, "a name of one word": 4}
+    assert found.skipped[0].first == "list:1: ||com^"
+
+
+def test_what_is_no_name_is_counted_with_the_first_of_its_kind(tmp_path: Path) -> None:
+    names, found = read(
+        tmp_path,
+        "ok.example\nfine.example\ngood.example\nnice.example\n192.0.2.1\n0x7f.1\n2001:db8::1\n"
+        "-bad.example\na..example\nhttps://b.example/\nb.example:80\n" + "x" * 64 + ".example\n" + "y." * 130 + "example\n",
+    )  # fmt: skip
+    assert names == [":", "ok.example", "fine.example", "good.example", "nice.example"]
+    assert why(found) == {"an address": 3, "no host name": 6}
+    assert {one.why: one.first for one in found.skipped}["an address"] == "list:5: 192.0.2.1"
+
+
+def test_a_line_of_ten_megabytes_costs_no_memory_and_nothing_but_itself(tmp_path: Path) -> None:
+    names, found = read(tmp_path, b"a.example\n" + b"x" * 10_000_000 + b"\nb.example\n" + b"c.example " * 500 + b"\n")
+    assert names == [":", "a.example", "b.example"]
+    assert why(found) == {"longer than any rule": 2}
+    assert found.skipped[0].first.startswith("list:2: xxx")
+    assert found.lines == 4
+    assert len(found.skipped[0].first) < 120
+
+
+def test_junk_within_a_list_is_counted(tmp_path: Path) -> None:
+    junk = b"a.example\nb.example\n" * 20_000 + os.urandom(500_000) + b"\nlast.example\n"
+    names, found = read(tmp_path, junk)
+    assert names.count("a.example") == 20_000
+    assert names[-1] == "last.example"
+    assert why(found)["not understood"] + why(found)["no host name"] > 100
+
+
+def test_lines_across_blocks_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"n{i}.example.com\n" for i in range(200)).removesuffix("\n")
+    for size in (1, 7, 64):
+        monkeypatch.setattr(reading, "BLOCK", size)
+        names, found = read(tmp_path, text)
+        assert names[1:] == text.split("\n")
+        assert found.lines == 200
+        assert found.files == {"": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_NAMES", 2)
+    with pytest.raises(NoList, match="more than"):
+        read(tmp_path, "a.example\nb.example\nc.example\n")
+    monkeypatch.setattr(reading, "MOST_BYTES", 10)
+    with pytest.raises(NoList, match="larger"):
+        read(tmp_path, "a.example\nb.example\n")
+
+
+def test_a_list_without_any_host_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NoList, match="No line of this list") as caught:
+        read(tmp_path, "192.0.2.1\n192.0.2.2\n")
+    assert "2 lines were left out: an address (list:1: 192.0.2.1)" in caught.value.advice
+
+
+def test_only_files_and_folders_are_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, Path("/dev/zero")):
+        with pytest.raises(NoList, match="neither a file nor a folder"):
+            read_to(place, tmp_path / "out")
+    with pytest.raises(NoList, match="No such file"):
+        read_to(tmp_path / "none", tmp_path / "out")
+
+
+def tree(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        place = root / name.replace("__", "/") / "domains"
+        place.parent.mkdir(parents=True)
+        place.write_text(text)
+        (place.parent / "urls").write_text("a.example/path\n")
+    return root
+
+
+def test_a_folder_of_categories_brings_a_group_each(tmp_path: Path) -> None:
+    root = tree(tmp_path / "ut1", blacklists__games="a.example\n192.0.2.1\n", blacklists__vpn="b.example\n")
+    (root / "blacklists" / "play").symlink_to("games")
+    (root / "blacklists" / "README").write_text("words")
+    found = read_to(root, tmp_path / "out")
+    assert (found.format, found.groups) == ("folder", ("games", "vpn"))
+    assert (tmp_path / "out").read_text().splitlines() == [":games", "a.example", ":vpn", "b.example"]
+    assert sorted(found.files) == ["blacklists/games/domains", "blacklists/vpn/domains"]
+    assert why(found) == {"an address": 1, "a link": 1}
+
+
+def test_a_category_by_itself_is_one_group(tmp_path: Path) -> None:
+    found = read_to(tree(tmp_path, games="a.example\n") / "games", tmp_path / "out")
+    assert (found.format, found.groups) == ("folder", ("",))
+
+
+def test_a_folder_without_hosts_is_none(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(NoList, match="no file “domains”"):
+        read_to(tmp_path / "photos", tmp_path / "out")
+
+
+def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden.example\n")
+    root = tree(tmp_path / "lists", games="a.example\n")
+    (root / "chat").mkdir()
+    (root / "chat" / "domains").symlink_to(secret)
+    assert read_to(root, tmp_path / "out").groups == ("games",)
+    assert "hidden" not in (tmp_path / "out").read_text()
+
+
+def test_a_statement_beside_the_list_comes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "list.txt.dsse.json").write_bytes(b"{}")
+    assert read(tmp_path, "a.example\n")[1].statement == b"{}"
+
+
+def test_public_suffixes_are_those_of_the_package() -> None:
+    oracle = PublicSuffixList(only_icann=True)
+    mine = of_registries()
+    names = [rule.lstrip("*!.") for rule, _ in rules()]
+    names += [f"{label}.{name}" for name in names for label in ("a", "www")]
+    assert len(names) > 20_000
+    wrong = [name for name in names if mine.holds(name) != (oracle.publicsuffix(name) == name)]
+    assert wrong == []
+
+
+@pytest.mark.skipif(not UBLOCK.is_dir(), reason="Debian's webext-ublock-origin-firefox is not installed")
+def test_easylist_as_debian_has_it(tmp_path: Path) -> None:
+    source = UBLOCK / "easylist" / "easylist.txt"
+    found = read_to(source, tmp_path / "out")
+    assert found.format == "adblock"
+    assert found.names > 30_000
+    taken = set((tmp_path / "out").read_text().splitlines()[1:])
+    plain = {
+        line[2:-1]
+        for line in source.read_text().splitlines()
+        if line.startswith("||") and line.endswith("^") and line[2:-1].replace("-", "").replace(".", "").isalpha()
+    }
+    assert len(plain) > 15_000
+    assert {name for name in plain if "." in name} <= taken
+    assert found.names + sum(one.count for one in found.skipped) == found.lines

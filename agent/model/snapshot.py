@@ -42,6 +42,7 @@ class Mended(Struct, frozen=True, kw_only=True):
     """One of Fairtime's own files that was not as it was installed.  ``why``: what kept it from being put right."""
 
     path: str
+    """A full path, or what else it is ("firewall table")."""
     what: str
     """The end of a sentence: ``removed``, ``changed`` …"""
     why: str = ""

@@ -13,14 +13,15 @@ from agent.platforms.base import Desk, Host, Supervisor
 def host(*, guarded: bool = False, gate: Sequence[str] | None = None) -> Host:
     """The host of this machine; ``HostError`` where Fairtime has none yet.
 
-    ``guarded``: it keeps Fairtime's own files as they were installed; for the one service of a PC.  ``gate``: programs are to
+    ``guarded``: it keeps Fairtime's own files as they were installed, and may filter sites; for the one service of a PC.  ``gate``: programs are to
     be denied before they start, below these folders only, everywhere when it is empty; ``None``: stopped right after it.
     """
     if sys.platform == "linux":
         from agent.platforms.linux.guarding import Guard
         from agent.platforms.linux.host import LinuxHost
+        from agent.platforms.linux.sitelanes import SiteLanes
 
-        return LinuxHost(guard=Guard() if guarded else None, gate=gate)
+        return LinuxHost(guard=Guard() if guarded else None, gate=gate, sites=SiteLanes() if guarded else None)
     raise _unknown()
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from agent.clock import Clock
 from agent.model.policy import Ending
 from agent.model.program import Process
+from agent.model.site import SiteLane
 from agent.model.snapshot import Snapshot
 
 
@@ -145,6 +146,12 @@ class Host(Protocol):
     async def guard_logins(self, children: Collection[str]) -> None:
         """From now on the system asks the service before one of these accounts begins a session, and before nobody else
         does; ``HostError`` when it cannot.  May take a moment."""
+
+    async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
+        """Let names, browsers and firewall of this PC agree with these lanes at once, in the place of those before, and
+        keep them so until ``close``: what somebody changes is put right within 5 s.  Accounts in no lane are left alone.
+
+        ``HostError`` when something cannot be had: all the rest is in force, and ``abilities`` say what is missing."""
 
     def accounts(self) -> tuple[Account, ...]:
         """People's accounts on this PC (no system accounts)."""

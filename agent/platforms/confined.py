@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
+from agent.model.site import SiteLane
 from agent.model.snapshot import Session, Snapshot
 from agent.platforms.base import Ability, Account, Capability, Finding, Host, Start, let_in
 
@@ -88,6 +89,9 @@ class ConfinedHost:
         """Left out."""
 
     async def guard_logins(self, children: Collection[str]) -> None:
+        """Left out."""
+
+    async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         """Left out."""
 
     def accounts(self) -> tuple[Account, ...]:

@@ -16,6 +16,7 @@ from agent.clock import SECOND, FakeClock, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
+from agent.model.site import SiteLane
 from agent.model.snapshot import Mended, Session, SessionKind, Snapshot
 from agent.platforms.base import Ability, Account, Capability, Finding, Start, let_in
 
@@ -57,6 +58,8 @@ class FakeHost:
     """Whose starts need not be asked about again."""
     guarded: frozenset[str] = frozenset()
     """Accounts whose logins the service is asked about."""
+    sites: tuple[SiteLane, ...] = ()
+    """The lanes in force."""
     mended: list[Mended] = field(default_factory=list)
     """Own files to be reported by the next observation."""
     _watched: frozenset[str] = frozenset()
@@ -147,6 +150,7 @@ class FakeHost:
     async def close(self) -> None:
         self._wake = None
         self.frozen.clear()
+        self.sites = ()
         self._decide = None
 
     def watch(self, accounts: Collection[str]) -> None:
@@ -242,6 +246,12 @@ class FakeHost:
                 f"This PC cannot refuse a login: {self.missing[Capability.LOGIN]}", "Install the PAM lines."
             )
         self.guarded = frozenset(children)
+
+    async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
+        self.sites = lanes
+        missing = [self.missing[one] for one in (Capability.SITES_DNS, Capability.SITES_BROWSER) if one in self.missing]
+        if lanes and missing:
+            raise HostError(f"This PC cannot filter sites: {missing[0]}", "The rest is in force.")
 
     def accounts(self) -> tuple[Account, ...]:
         return tuple(self.people.values())

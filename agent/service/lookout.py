@@ -128,10 +128,11 @@ class Lookout:
                 log.warning("%s", error)  # the ledger's own trouble says so to everyone; at worst it is told twice
 
     def _mended(self, mended: Mended) -> None:
+        name = f"file {mended.path}" if mended.path.startswith("/") else mended.path
         if mended.why:
-            text = f"Fairtime's file {mended.path} was {mended.what} and cannot be put right: {mended.why}."
+            text = f"Fairtime's {name} was {mended.what} and cannot be put right: {mended.why}."
         else:
-            text = f"Fairtime's file {mended.path} was {mended.what}; it is put right again."
+            text = f"Fairtime's {name} was {mended.what}; it is put right again."
         self._enter("own-file", mended.path, text)
         self.loop.push(Notify(child="", kind="state", title="Fairtime's files were changed", text=text))
 

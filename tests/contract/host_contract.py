@@ -23,6 +23,7 @@ import pytest
 
 from agent.errors import HostError
 from agent.model.program import Process
+from agent.model.site import SiteLane, SitePlan
 from agent.model.snapshot import Session, Snapshot
 from agent.platforms.base import Capability, Host, Start
 
@@ -442,3 +443,25 @@ class HostContract:
     async def test_thaw_of_the_unfrozen_is_success(self, opened: Rig) -> None:
         await opened.host.thaw(opened.child)
         await opened.host.thaw(opened.child)
+
+    # ---- sites ---------------------------------------------------------------------------------------------------
+
+    async def test_no_lanes_are_always_in_force(self, opened: Rig) -> None:
+        await opened.host.put_sites(())
+        await opened.host.put_sites(())
+
+    async def test_lanes_are_in_force_or_it_says_what_is_missing(self, opened: Rig) -> None:
+        plan = SitePlan(child="mia")
+        lane = SiteLane(plan=plan, accounts=(opened.child,), dns_port=5301, page_port=5401)
+        if able(opened.host, Capability.SITES_DNS) and able(opened.host, Capability.SITES_BROWSER):
+            await opened.host.put_sites((lane,))
+        else:
+            with pytest.raises(HostError) as caught:
+                await opened.host.put_sites((lane,))
+            assert caught.value.advice
+        await opened.host.put_sites(())
+
+    async def test_a_missing_lane_has_a_reason(self, opened: Rig) -> None:
+        for ability in opened.host.abilities():
+            if ability.capability in (Capability.SITES_DNS, Capability.SITES_BROWSER):
+                assert ability.present or ability.why

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.model.program import ProgramId
+from agent.model.site import SiteLane, SitePlan
+from agent.platforms.base import Capability
 from agent.platforms.fake import FakeHost
 from tests.contract.host_contract import HostContract, Key, Rig
 
@@ -59,3 +61,23 @@ class TestFakeHost(HostContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[Rig]:
         yield FakeRig()
+
+
+class TestFakeHostWithoutSites(HostContract):
+    """A computer that lacks a packet filter keeps every other promise."""
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[Rig]:
+        rig = FakeRig()
+        rig.host.missing[Capability.SITES_DNS] = "nftables is not installed"
+        yield rig
+
+
+async def test_lanes_end_with_the_host() -> None:
+    host = FakeRig().host
+    await host.open(lambda: None)
+    lane = SiteLane(plan=SitePlan(child="mia"), accounts=("mia",), dns_port=1, page_port=2)
+    await host.put_sites((lane,))
+    assert host.sites == (lane,)
+    await host.close()
+    assert host.sites == ()

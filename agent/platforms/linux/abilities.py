@@ -21,9 +21,10 @@ def of(
     input_present: bool,
     sound_present: bool,
     guarded: bool,
+    names: str,
+    browsers: str,
 ) -> tuple[Ability, ...]:
-    """One ability for each capability.  ``start_events``, ``exec_gate``, ``logind`` and ``logins`` say why they are missing,
-    empty when they are not."""
+    """One ability for each capability.  What is a word says why something is missing, empty when it is there."""
 
     def there(capability: Capability, present: bool, why: str) -> Ability:
         return Ability(capability, present, "" if present else why)
@@ -54,8 +55,8 @@ def of(
             "No keyboard, pointer or gamepad is seen in /dev/input, so an idle screen counts as used.",
         ),
         there(Capability.SOUND_EVIDENCE, sound_present, "No sound card is seen in /proc/asound."),
-        there(Capability.SITES_DNS, False, "This version does not filter sites yet; set up a filtering DNS in the router."),
-        there(Capability.SITES_BROWSER, False, "This version does not set browser policies yet."),
+        there(Capability.SITES_DNS, not names, f"Children's questions for names go where they like. {names}"),
+        there(Capability.SITES_BROWSER, not browsers, f"Browsers are not told which sites are open. {browsers}"),
         there(
             Capability.SELF_DEFENCE, supervised and guarded,
             "Fairtime runs outside of its unit, so nothing restarts it or guards its files; install it as a service.",

@@ -21,6 +21,7 @@ import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -46,10 +47,27 @@ _MOST_BYTES = 64 << 20
 Print = tuple[int, ...]
 
 
-class Tending:
-    """A guard and the thread that it mends in, for a host on an event loop.  Without a guard it does nothing."""
+class Keeper(Protocol):
+    """Something that stays as it should be: ``look`` on the loop, ``mend`` in a thread, in turn."""
 
-    def __init__(self, guard: Guard | None) -> None:
+    def look(self, now: Millis) -> bool:
+        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Cheap."""
+
+    def mend(self, now: Millis) -> None:
+        """Put right what is not as it should be."""
+
+    def take(self) -> tuple[Mended, ...]:
+        """What was put right, or could not be, since the last call."""
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What cannot be kept or put right, in words for a guardian."""
+
+
+class Tending:
+    """A keeper and the thread that it mends in, for a host on an event loop.  Without a keeper it does nothing."""
+
+    def __init__(self, guard: Keeper | None) -> None:
         self._guard = guard
         self._job: asyncio.Future[None] | None = None
         self._troubles: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from agent.clock import SECOND, Clock, Millis, SystemClock
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.program import Process
+from agent.model.site import SiteLane
 from agent.model.snapshot import Session, Snapshot
 from agent.platforms.base import Ability, Account, Finding, Start, let_in
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
@@ -36,6 +37,7 @@ from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
+from agent.platforms.linux.sitelanes import SiteLanes
 from agent.platforms.linux.standing import Standing
 from agent.platforms.linux.stopping import Stopping
 from agent.platforms.linux.study import Study
@@ -46,6 +48,7 @@ log = logging.getLogger(__name__)
 _ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
 _HOUSEKEEPING: Millis = 5 * SECOND
 _FIRST_PERSON, _NOBODY = 1000, 65534
+_SITES_ADVICE = "Install Fairtime as a service (installer/linux/install.sh)."
 _WAKE_AFTER = 0.05
 """Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
 
@@ -58,6 +61,7 @@ class LinuxHost:
     installed; only the one service of a PC has one.
     ``gate`` asks for the exec gate: empty for the whole PC,
     else for what is mounted at or below these folders only; without it no program of this machine is ever made to wait.
+    ``sites`` may change this PC's firewall and its browsers' rules; without it sites are not filtered.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class LinuxHost:
         may_watch_root: bool = False,
         guard: Guard | None = None,
         gate: Sequence[str] | None = None,
+        sites: SiteLanes | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._may_watch_root = may_watch_root
@@ -88,6 +93,8 @@ class LinuxHost:
         self._endings = Endings(self._stopping, self._freezer)
         self._logins = Logins()
         self._tending = Tending(guard)
+        self._sites = sites
+        self._site_tending = Tending(sites)
         self._evidence = Evidence()
         self._gating = Gating(
             gate, self._identifier, hash_of=self._study.hash_of, look=self._watching.look_after,
@@ -122,6 +129,9 @@ class LinuxHost:
             timer.cancel()
         self._timers.clear()
         await self._tending.close()
+        await self._site_tending.close()
+        if self._sites is not None:
+            await asyncio.to_thread(self._sites.close)
         await self._gating.close()
         await self._endings.close()
         self._standing.holder.close()
@@ -157,6 +167,7 @@ class LinuxHost:
     async def observe(self) -> Snapshot:
         now = self.clock.now().boot
         self._tending.tend(now)
+        self._site_tending.tend(now)
         self._housekeeping(now)
         self._watching.scan(self._stopping.touched())
         sessions = self._sessions(now)
@@ -170,8 +181,8 @@ class LinuxHost:
             sessions=sessions,
             processes=self._watching.table.processes,
             complete=not blind,
-            degraded=(*blind, *self._degraded(), *self._tending.troubles()),
-            mended=self._tending.take(),
+            degraded=(*blind, *self._degraded(), *self._tending.troubles(), *self._site_tending.troubles()),
+            mended=(*self._tending.take(), *self._site_tending.take()),
             people=self._people,
             leftovers=self._endings.leftovers(logind.logins.values()) if logind and logind.present else (),
             held=self._standing.held,
@@ -210,11 +221,17 @@ class LinuxHost:
             input_present=self._evidence.input.present,
             sound_present=self._evidence.sound.present,
             guarded=self._tending.present,
+            names="Sites are filtered by the service of its unit only."
+            if self._sites is None
+            else self._sites.firewall.why,
+            browsers="Sites are filtered by the service of its unit only."
+            if self._sites is None
+            else self._sites.browsers.why,
         )
 
     def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
         found = findings.findings(children, self.abilities(), self._identifier.packages)
-        return (*found, *self._gating.findings())
+        return (*found, *self._gating.findings(), *(self._sites.findings() if self._sites is not None else ()))
 
     def machine_id(self) -> str:
         """Derived from /etc/machine-id, which machine-id(5) asks not to show itself."""
@@ -261,6 +278,12 @@ class LinuxHost:
     async def guard_logins(self, children: Collection[str]) -> None:
         await asyncio.to_thread(self._logins.keep, tuple(children))
 
+    async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
+        if self._sites is not None:
+            await asyncio.to_thread(self._sites.put, lanes)
+        elif lanes:
+            raise HostError("Sites cannot be filtered here: this is not the service of a PC", _SITES_ADVICE)
+
     async def _end_account(self, session: str, ending: Ending, why: str) -> None:
         """Without logind: log out by stopping what the account runs."""
         name = next((name for name in self._owners.people if fallback_id(name) == session), None)
@@ -300,6 +323,8 @@ class LinuxHost:
             self._people += 1
             self._resolve()
             self._study.aside(self._repair_logins)
+            if self._sites is not None:
+                self._study.aside(self._sites.refresh)
         logged_in = frozenset(login.name for login in self._logged())
         if logged_in != self._logged_in:
             self._logged_in = logged_in

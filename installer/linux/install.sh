@@ -207,6 +207,7 @@ take_away() {
     else
         rm -f -- "$root/etc/systemd/system/multi-user.target.wants/fairtime.service"
     fi
+    open_sites
     if [ -f "$root$prefix/share/pam-configs/fairtime" ]; then pam --remove; fi
     known | awk -F '\t' '!seen[$2]++' >"$own/taking"
     undo "$own/taking"
@@ -215,6 +216,30 @@ take_away() {
     printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${SUDO_USER:-root}" >"$root$state/removed"
     if booted; then systemctl daemon-reload; fi
     printf 'Fairtime is removed.  What it recorded is still in %s; remove that folder to forget it.\n' "$root$state"
+}
+
+# Browsers' rules and the firewall's table are the service's own doing and in no list.
+open_sites() {
+    for folder in "$root"/etc/*/policies/managed "$root"/etc/opt/*/policies/managed \
+        "$root"/var/lib/flatpak/extension/*.fairtime/*/*/policies/managed; do
+        [ -d "$folder" ] || continue
+        rm -f -- "$folder"/zz-fairtime-*.json
+        rmdir -p --ignore-fail-on-non-empty -- "$folder"
+    done
+    for folder in "$root"/etc/firefox/policies \
+        "$root"/var/lib/flatpak/extension/org.mozilla.firefox.systemconfig/*/*/policies; do
+        grep -q '"fairtime": true' "$folder/policies.json" 2>/dev/null || continue
+        rm -f -- "$folder/policies.json"
+        [ ! -e "$folder/policies.json.before-fairtime" ] ||
+            mv -f -- "$folder/policies.json.before-fairtime" "$folder/policies.json"
+        # A folder of its own again: this one is closed to guardians by an ACL, and not every PC has setfacl.
+        mkdir -m 0755 -- "$folder.fairtime-new"
+        find "$folder" -mindepth 1 -maxdepth 1 -exec mv -- {} "$folder.fairtime-new/" \;
+        rmdir -- "$folder"
+        mv -T -- "$folder.fairtime-new" "$folder"
+        rmdir -p --ignore-fail-on-non-empty -- "$folder"
+    done
+    if [ -z "$root" ] && command -v nft >/dev/null; then nft 'table inet fairtime; delete table inet fairtime' || true; fi
 }
 
 # pam-auth-update(8) writes the common files of PAM from profiles, and takes its own lines out again.
@@ -293,6 +318,9 @@ elif command -v groupadd >/dev/null; then
     groupadd ${root:+-P "$root"} --system "$group"
     note group "$group"
 fi
+
+# The bus knows a group when it reads a rule for it.
+put "$here/dbus/fairtime.conf" "$prefix/share/dbus-1/system.d/fairtime.conf" 644
 
 # What PAM runs, before the lines that run it.
 put "$here/../../agent/platforms/linux/logincheck.py" "$prefix/libexec/fairtime/login-check" 755

@@ -12,6 +12,13 @@ from pathlib import Path
 
 import pytest
 
+if sys.platform != "linux":
+    pytest.skip("the installer of Linux", allow_module_level=True)
+
+from agent.model.site import SitePlan
+from agent.platforms.linux import acl
+from agent.platforms.linux.browsers import Audience, Browsers
+
 INSTALLER = Path(__file__).resolve().parents[2] / "installer/linux"
 STATE = "var/lib/fairtime"
 ENDS = [f"{STATE}/own", f"{STATE}/removed"]
@@ -88,6 +95,30 @@ def test_away_is_as_it_was_byte_for_byte(pc: Path, program: Path) -> None:
     script(pc, "--uninstall")
     assert tree(pc) == before
     assert (pc / STATE / "removed").read_text().count("\n") == 1
+
+
+def test_browsers_rules_go_too_and_those_of_others_come_back(pc: Path, program: Path) -> None:
+    for sign in (
+        "usr/bin/chromium",
+        "opt/google/chrome",
+        "usr/lib/firefox-esr",
+        "var/lib/flatpak/app/org.chromium.Chromium",
+    ):
+        (pc / sign).mkdir(parents=True)
+    theirs = pc / "etc/firefox/policies/policies.json"
+    beside = pc / "etc/chromium/policies/managed/school.json"
+    for path in (theirs, beside):
+        path.parent.mkdir(parents=True)
+        path.write_text('{"policies": {}}')
+    (pc / "etc/passwd").touch()
+    (pc / STATE).mkdir(mode=0o700)
+    before = tree(pc)
+    script(pc, "--program", str(program))
+    Browsers(lambda: [1001, 1002], pc).put([Audience(SitePlan(child="mia"), frozenset({1002}))])
+    assert len(list(pc.rglob("zz-fairtime-1002.json"))) == 3
+    script(pc, "--uninstall")
+    assert tree(pc) == before
+    assert acl.read(theirs.parent) == b""
 
 
 def test_the_list_tells_every_file_as_it_is(pc: Path, program: Path) -> None:

@@ -27,7 +27,7 @@ from agent.tray.news import NoticeWords, news, notice, question
 from agent.tray.notices import Notices
 from agent.tray.panel import PanelIcon, load_pystray
 from agent.tray.view import View, view
-from agent.tray.words import Words, assets, session_words
+from agent.words import Words, assets, session_words
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.errors import FairtimeError
+from agent.helplines import help_text
 from agent.ipc.protocol import (
     Answer,
     Ask,
@@ -39,10 +40,9 @@ from agent.model.grant import Request
 from agent.platforms.base import Desk
 from agent.tray import spawn
 from agent.tray.face import duration, headline
-from agent.tray.helplines import help_text
 from agent.tray.menu import EXTRA_MINUTES, GUARDED, Act
 from agent.tray.news import NoticeWords
-from agent.tray.words import Words
+from agent.words import Words
 
 log = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ def prepare(root: tkinter.Tk, title: str) -> None:
     """Large text, plain colours, the product's icon, and the window kept in front until it is placed."""
     from tkinter import PhotoImage, font
 
-    from agent.tray.words import assets
+    from agent.words import assets
 
     root.withdraw()
     root.title(title)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from agent.ipc.protocol import ChildState
 from agent.model.grant import Request
-from agent.tray.words import ENGLISH, Words
+from agent.words import ENGLISH, Words
 
 Kind = Literal["ok", "soon", "last", "up", "rest", "paused", "free", "unlimited", "away", "warning", "family"]
 """``soon``: 15 minutes or less; ``last``: 5 or less, and the grace to save; ``rest``: a break; ``free``: use that does not

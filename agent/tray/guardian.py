@@ -8,7 +8,7 @@ from agent.ipc.protocol import ChildState
 from agent.model.grant import Grant, Lasting, Request
 from agent.tray.face import HOUR, asked, clipped, unanswered
 from agent.tray.menu import EXTRA_MINUTES, LONGEST_LIST, SEPARATOR, Act, Row
-from agent.tray.words import ENGLISH, Words
+from agent.words import ENGLISH, Words
 
 
 def guardian(state: ChildState, words: Words) -> tuple[Row, ...]:

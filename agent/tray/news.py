@@ -9,7 +9,7 @@ from agent.ipc.protocol import Status
 from agent.model.grant import Request
 from agent.model.verdict import Notify
 from agent.tray.face import LAST, asked, unanswered
-from agent.tray.words import ENGLISH, Words
+from agent.words import ENGLISH, Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from agent.ipc.protocol import ChildState, Status
 from agent.tray.face import Face, asked, clipped, duration, face, headline, unanswered
 from agent.tray.guardian import guardian
 from agent.tray.menu import EXTRA_MINUTES, LONGEST_LIST, SEPARATOR, Act, Row
-from agent.tray.words import ENGLISH, Words
+from agent.words import ENGLISH, Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from agent.tray import spawn
 from agent.tray.deeds import Deeds, _deed_text, body_of, command_of, readable
 from agent.tray.menu import ACTS, GUARDED, Act
 from agent.tray.news import NoticeWords
-from agent.tray.words import ENGLISH
+from agent.words import ENGLISH
 
 
 class FakeLink:

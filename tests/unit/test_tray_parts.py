@@ -17,7 +17,7 @@ from agent.tray import dialogs, spawn
 from agent.tray.news import NoticeWords
 from agent.tray.notices import Notices, plain
 from agent.tray.view import view
-from agent.tray.words import ENGLISH, Words, assets, session_words
+from agent.words import ENGLISH, Words, assets, session_words
 
 TRAY = Path(dialogs.__file__).parent
 WORDS = NoticeWords("5 minutes left", "Save your drawing.", urgent=True, countdown=False)

@@ -1,4 +1,4 @@
-"""The tray's words: English in the source, other languages from gettext catalogues in ``assets/words``.
+"""The words that people read: English in the source, other languages from gettext catalogues in ``assets/words``.
 
 ``Words`` is called with an English sentence and gives it in the session's language; ``{name}`` places are filled after
 translation, so that a translator may move them.  ``assets/words/build.py`` extracts and compiles the catalogues.

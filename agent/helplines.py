@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.tray.words import Words
+from agent.words import Words
 
 
 def help_text(words: Words) -> str:

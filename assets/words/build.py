@@ -1,7 +1,8 @@
-"""Gathers the sentences of tray and blocked page into ``fairtime.pot`` and compiles every ``*/LC_MESSAGES/fairtime.po`` beside it.
+"""Gathers the sentences that people read into templates and compiles every catalogue beside them.
 
-Run ``python assets/words/build.py`` after changing a sentence; needs Babel (a tool for developers, never installed with the
-product).  ``words("…")`` and ``words.many("…", "…", n)`` mark sentences.
+``fairtime.pot`` has those of the tray, ``page.pot`` those of the blocked page: a domain of its own, so that the one can be in
+more languages than the other.  Run ``python assets/words/build.py`` after changing a sentence; needs Babel (a tool for
+developers, never installed with the product).  ``words("…")`` and ``words.many("…", "…", n)`` mark sentences.
 """
 
 from __future__ import annotations
@@ -15,27 +16,28 @@ from babel.messages.pofile import read_po, write_po
 
 HERE = Path(__file__).resolve().parent
 AGENT = HERE.parent.parent / "agent"
-SOURCES = ("tray/**.py", "helplines.py", "filter/page.py")
+DOMAINS = {"fairtime": ("tray/**.py", "helplines.py"), "page": ("filter/page.py", "helplines.py")}
 KEYWORDS = {"words": None, "_words": None, "many": (1, 2)}
 
 
-def template() -> Catalog:
+def template(domain: str) -> Catalog:
     """Every marked sentence with the files it stands in (no line numbers: they would change with every edit)."""
-    catalogue = Catalog(domain="fairtime", project="Fairtime", header_comment="# Sentences of tray and blocked page.")
-    found = extract_from_dir(str(AGENT), [(source, "python") for source in SOURCES], keywords=KEYWORDS)
+    catalogue = Catalog(domain=domain, project="Fairtime", header_comment=f"# Sentences of {' and '.join(DOMAINS[domain])}.")
+    found = extract_from_dir(str(AGENT), [(source, "python") for source in DOMAINS[domain]], keywords=KEYWORDS)
     for name, _line, message, comments, context in sorted(found, key=lambda row: (row[0], row[1])):
         catalogue.add(message, locations=[(f"agent/{name}", 0)], auto_comments=comments, context=context)
     return catalogue
 
 
 def main() -> None:
-    with (HERE / "fairtime.pot").open("wb") as out:
-        write_po(out, template(), include_lineno=False, width=100, omit_header=True)
-    for source in sorted(HERE.glob("*/LC_MESSAGES/fairtime.po")):
-        with source.open("rb") as text:
-            catalogue = read_po(text, domain="fairtime")
-        with source.with_suffix(".mo").open("wb") as out:
-            write_mo(out, catalogue)
+    for domain in DOMAINS:
+        with (HERE / f"{domain}.pot").open("wb") as out:
+            write_po(out, template(domain), include_lineno=False, width=100, omit_header=True)
+        for source in sorted(HERE.glob(f"*/LC_MESSAGES/{domain}.po")):
+            with source.open("rb") as text:
+                catalogue = read_po(text, domain=domain)
+            with source.with_suffix(".mo").open("wb") as out:
+                write_mo(out, catalogue)
 
 
 if __name__ == "__main__":

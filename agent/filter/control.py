@@ -21,6 +21,9 @@ MAX_WAITING = 2 * MAX_TO_RESOLVER
 MAX_ASK_WAIT = 5.0
 """Seconds that the blocked page waits for ``Answered``."""
 
+Outcome = Literal["asked", "already", "open", "too-many", "refused"]
+"""Asked now; asked before and not decided; open for the child already; too many questions are open; it cannot be."""
+
 # ---- from the service ------------------------------------------------------------------------------------------------
 
 
@@ -45,8 +48,7 @@ class Answered(Struct, frozen=True, kw_only=True, tag="answered"):
     """What became of ``Ask`` number ``number``."""
 
     number: int
-    outcome: Literal["asked", "already", "open", "too-many", "refused"]
-    """Asked now; asked before and not decided; open for the child already; too many questions are open; it cannot be."""
+    outcome: Outcome
 
 
 class Ping(Struct, frozen=True, kw_only=True, tag="ping"):

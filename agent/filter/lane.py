@@ -1,0 +1,138 @@
+"""One child's lane: the sockets at which this child's questions arrive, and what is done with them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
+    raise ImportError("agent.filter.lane is for Linux")
+
+from agent.core.sites import Names, Ruling
+from agent.filter import ports
+from agent.filter.answers import Answers
+from agent.filter.asking import AskOf, Desk, Visit
+from agent.filter.control import Served, Trouble
+from agent.filter.forward import Forwarder
+from agent.filter.loop import BATCH, Loop
+from agent.filter.page import Languages
+from agent.filter.safesearch import SafeSearch
+from agent.filter.streams import Listener, Questions
+from agent.filter.wire import LONGEST_QUERY
+from agent.model.site import SiteLane
+
+
+class Lane:
+    """Made once for each child; ``adopt`` gives it its rules, and again when they change."""
+
+    def __init__(
+        self, loop: Loop, forwarder: Forwarder, safe: SafeSearch, languages: Languages, child: str, ask: AskOf
+    ) -> None:
+        self.child = child
+        self.answers = Answers(loop, forwarder, safe, child)
+        self._loop = loop
+        self._desk = Desk(loop, languages, self._rule, ask)
+        self._dns: ports.Sockets | None = None
+        self._pages: ports.Sockets | None = None
+        self._listeners: list[Listener] = []
+        self._wanted: tuple[int, int] | None = None
+        self._troubles: list[Trouble] = []
+
+    @property
+    def served(self) -> Served:
+        """Where; 0 is nowhere."""
+        return Served(
+            child=self.child,
+            dns_port=self._dns.port if self._dns is not None else 0,
+            page_port=self._pages.port if self._pages is not None else 0,
+        )
+
+    def troubles(self) -> Iterator[Trouble]:
+        """What is wrong with its ports and groups."""
+        yield from self._troubles
+        matcher = self.answers.matcher
+        for group in matcher.missing if matcher is not None else ():
+            text = f"No list has the group “{group}”, which the rules of {self.child} name."
+            yield Trouble(kind="group", about=group, text=text)
+
+    def adopt(self, lane: SiteLane, names: Names | None, *, six: bool) -> None:
+        """Serve by this from now on, at the same ports as before if they are still wished for."""
+        self.answers.adopt(lane.plan, names)
+        wanted = (lane.dns_port, lane.page_port)
+        at = self.served
+        if self._dns is not None and wanted in (self._wanted, (at.dns_port, at.page_port)):
+            return
+        self._wanted = wanted
+        self.close()
+        self._troubles.clear()
+        self._dns = self._take("names", lane.dns_port, datagrams=True, six=six)
+        self._pages = self._take("pages", lane.page_port, datagrams=False, six=False)
+        if self._dns is not None:
+            for one in self._dns.udp:
+                self._loop.watch(one.fileno(), partial(self._datagrams, one))
+            self._listeners.append(Listener(self._loop, self._dns.tcp, self._questions))
+        if self._pages is not None:
+            self._listeners.append(Listener(self._loop, self._pages.tcp, self._visit))
+
+    def _take(self, what: str, wanted: int, *, datagrams: bool, six: bool) -> ports.Sockets | None:
+        try:
+            taken = ports.take(wanted, datagrams=datagrams, six=six)
+        except OSError as error:
+            why = os.strerror(error.errno or errno.EIO)
+            text = f"There is no port for the {what} of {self.child} ({why}): nothing is open to them."
+            self._troubles.append(Trouble(kind="no-port", about=self.child, text=text))
+            return None
+        if wanted and taken.port != wanted:
+            text = f"Port {wanted} is taken by another program; the {what} of {self.child} are at {taken.port}."
+            self._troubles.append(Trouble(kind="port", about=str(wanted), text=text))
+        return taken
+
+    def _datagrams(self, at: socket.socket) -> None:
+        """Answer what has come, ``BATCH`` at most: then it is the next child's turn."""
+        answers, hot, now = self.answers, self.answers.hot, self._loop.now
+        for _ in range(BATCH):
+            try:
+                data, asker = at.recvfrom(LONGEST_QUERY + 1)
+            except OSError:  # BlockingIOError: all answered; else the word of an answer that found nobody
+                return
+            known = hot.get(data[2:])
+            if known is not None and known[0] > now:
+                reply: bytes | None = data[:2] + known[1]
+                if known[2] is not None:
+                    known[2].times += 1
+            else:
+                reply = answers.answer(data, partial(_send_to, at, asker), datagram=True)
+            if reply is not None:
+                _send_to(at, asker, reply)
+
+    def _questions(self, end: socket.socket) -> Questions:
+        return Questions(self._loop, end, partial(self.answers.answer, datagram=False))
+
+    def _visit(self, end: socket.socket) -> Visit:
+        return Visit(self._loop, end, self._desk)
+
+    def _rule(self, host: str) -> Ruling | None:
+        matcher = self.answers.matcher
+        return None if matcher is None else matcher.ruling(host)
+
+    def close(self) -> None:
+        """Serve nowhere."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        for sockets in (self._dns, self._pages):
+            for one in sockets or ():
+                self._loop.forget(one.fileno())
+                one.close()
+        self._dns = self._pages = None
+
+
+def _send_to(at: socket.socket, asker: tuple[object, ...], reply: bytes) -> None:
+    try:
+        at.sendto(reply, asker)
+    except OSError:
+        pass  # its queue is full, or it is gone: who still waits asks again

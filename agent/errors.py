@@ -46,6 +46,12 @@ class StoreError(FairtimeError):
     code = "store"
 
 
+class ListError(FairtimeError):
+    """A list of hosts that cannot be used; the one before, if there was one, stays in force."""
+
+    code = "list"
+
+
 class HostError(FairtimeError):
     """The operating system refused or lacks something."""
 

@@ -45,6 +45,7 @@ _ERRORS: dict[str, type[FairtimeError]] = {
         errors.PolicyError,
         errors.TrustError,
         errors.StoreError,
+        errors.ListError,
         errors.HostError,
         errors.ProtocolError,
         errors.Refused,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.errors import ListError
 from agent.filter.lists.formats import PARSERS, Says
-from agent.filter.lists.guess import NoList, guess
+from agent.filter.lists.guess import guess
 from agent.model.sitelist import ListFormat
 
 PART, KINDS, OTHER, SETTING, WHAT = (
@@ -128,7 +129,7 @@ def test_a_header_says_it_where_the_first_rules_are_of_all_kinds() -> None:
     ],
 )
 def test_what_is_no_list_is_said_with_advice(data: bytes, title: str) -> None:
-    with pytest.raises(NoList) as caught:
+    with pytest.raises(ListError) as caught:
         guess(data, "here")
     assert caught.value.title == title
     assert caught.value.advice

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from publicsuffixlist import PublicSuffixList
 
+from agent.errors import ListError
 from agent.filter.lists import reading
-from agent.filter.lists.guess import NoList
 from agent.filter.lists.suffixes import of_registries, rules
 from agent.model.sitelist import Reading
 from tests.lists import UBLOCK, read_to
@@ -92,15 +92,15 @@ def test_lines_across_blocks_are_whole(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_NAMES", 2)
-    with pytest.raises(NoList, match="more than"):
+    with pytest.raises(ListError, match="more than"):
         read(tmp_path, "a.example\nb.example\nc.example\n")
     monkeypatch.setattr(reading, "MOST_BYTES", 10)
-    with pytest.raises(NoList, match="larger"):
+    with pytest.raises(ListError, match="larger"):
         read(tmp_path, "a.example\nb.example\n")
 
 
 def test_a_list_without_any_host_is_none(tmp_path: Path) -> None:
-    with pytest.raises(NoList, match="No line of this list") as caught:
+    with pytest.raises(ListError, match="No line of this list") as caught:
         read(tmp_path, "192.0.2.1\n192.0.2.2\n")
     assert "2 lines were left out: an address (list:1: 192.0.2.1)" in caught.value.advice
 
@@ -109,9 +109,9 @@ def test_only_files_and_folders_are_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for place in (pipe, Path("/dev/zero")):
-        with pytest.raises(NoList, match="neither a file nor a folder"):
+        with pytest.raises(ListError, match="neither a file nor a folder"):
             read_to(place, tmp_path / "out")
-    with pytest.raises(NoList, match="No such file"):
+    with pytest.raises(ListError, match="No such file"):
         read_to(tmp_path / "none", tmp_path / "out")
 
 
@@ -140,9 +140,19 @@ def test_a_category_by_itself_is_one_group(tmp_path: Path) -> None:
     assert (found.format, found.groups) == ("folder", ("",))
 
 
+def test_a_folder_of_text_files_brings_a_group_each(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    root.mkdir()
+    (root / "games.txt").write_text("0.0.0.0 a.example\n")
+    (root / "Chat.txt").write_text("||b.example^\n")
+    (root / "notes.md").write_text("c.example\n")
+    assert read_to(root, tmp_path / "out").groups == ("chat", "games")
+    assert (tmp_path / "out").read_text().splitlines() == [":chat", "b.example", ":games", "a.example"]
+
+
 def test_a_folder_without_hosts_is_none(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    with pytest.raises(NoList, match="no file “domains”"):
+    with pytest.raises(ListError, match="no file “domains”"):
         read_to(tmp_path / "photos", tmp_path / "out")
 
 

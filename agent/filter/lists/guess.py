@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.errors import FairtimeError
+from agent.errors import ListError
 from agent.model.sitelist import ListFormat
 
 SAMPLE = 256 * 1024
@@ -19,22 +19,18 @@ _SIGNS: Mapping[ListFormat, re.Pattern[str]] = {
     "hosts": re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(%\w+)?|0)\s+\S.*"),
     "domains": re.compile(r"(\*?\.)?[^\s/|:=$^,;@*]+\.?(\s*#.*)?"),
 }
-FORMS = "hosts, plain domains, AdBlock (||name^), dnsmasq, RPZ, or a folder of categories with files called “domains”"
-
-
-class NoList(FairtimeError):
-    """What was handed in is no list of hosts."""
-
-    code = "list"
+FORMS = (
+    "hosts, plain domains, AdBlock (||name^), dnsmasq, RPZ, or a folder of categories (files called “domains”, or .txt)"
+)
 
 
 def guess(data: bytes, where: str) -> ListFormat:
-    """The form of a list that begins with ``data``.  ``NoList`` when it is none."""
+    """The form of a list that begins with ``data``.  ``ListError`` when it is none."""
     if b"\0" in data:
-        raise NoList("This is not a text file", f"A list is one of {FORMS}.  Unpack it first.", where=where)
+        raise ListError("This is not a text file", f"A list is one of {FORMS}.  Unpack it first.", where=where)
     text = data.decode("utf-8", "replace").lstrip("\ufeff")
     if re.match(r"\s*<(!doctype|html|\?xml|head|body)", text, re.IGNORECASE):
-        raise NoList(
+        raise ListError(
             "This is a web page, not a list", "Download the list itself: the link to the plain text.", where=where
         )
     lines = [line for line in map(str.strip, text.splitlines()) if line]
@@ -42,11 +38,11 @@ def guess(data: bytes, where: str) -> ListFormat:
         return "adblock"
     best, votes, told = _most(line for line in lines if line[0] not in "#!;")
     if not told and not any(line[0] in "#!;" for line in lines):
-        raise NoList("The list is empty", "Check that it was downloaded whole.", where=where)
+        raise ListError("The list is empty", "Check that it was downloaded whole.", where=where)
     if not told:
-        raise NoList("The list holds nothing but comments", "Check that it is the right file.", where=where)
+        raise ListError("The list holds nothing but comments", "Check that it is the right file.", where=where)
     if votes * 2 < told:
-        raise NoList(
+        raise ListError(
             "It cannot be seen what kind of list this is",
             f"A list is one of {FORMS}.  If it is one of these, say which with --format.",
             where=where,

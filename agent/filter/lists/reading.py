@@ -19,9 +19,9 @@ from typing import BinaryIO
 import msgspec
 
 from agent.core.hosts import MAX_HOST, is_address, read
-from agent.errors import FairtimeError
+from agent.errors import FairtimeError, ListError
 from agent.filter.lists.formats import PARSERS, Parse
-from agent.filter.lists.guess import FORMS, SAMPLE, NoList, guess
+from agent.filter.lists.guess import FORMS, SAMPLE, guess
 from agent.filter.lists.suffixes import Suffixes, of_registries
 from agent.model.sitelist import MOST_NAMES, ListFormat, Reading, Skipped, ToRead
 
@@ -33,6 +33,7 @@ MOST_FOLDERS = 1000
 DEEPEST = 3
 CATEGORY = "domains"
 """The file that holds a category's hosts (as the Toulouse lists and squidGuard have it)."""
+TEXT = ".txt"
 STATEMENT = ".dsse.json"
 _MOST_STATEMENT = 1024 * 1024
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.IGNORECASE)
@@ -70,7 +71,7 @@ class Taker:
         self._out.write(b":%s\n" % name.encode())
 
     def take(self, file: BinaryIO, path: str, parse: Parse) -> None:
-        """Every line of a file.  ``NoList`` when there is too much of it."""
+        """Every line of a file.  ``ListError`` when there is too much of it."""
         digest = hashlib.sha256()
         number = 0
         for lines in self._blocks(file, path, digest):
@@ -100,7 +101,7 @@ class Taker:
                         names.append(mark + name)
             self.names += len(names)
             if self.names > MOST_NAMES:
-                raise NoList(
+                raise ListError(
                     f"The list has more than {MOST_NAMES // 1_000_000} million names",
                     "Take a smaller edition of it, or only the categories that are needed.",
                 )
@@ -129,7 +130,7 @@ class Taker:
         while block := file.read(BLOCK):
             self._bytes += len(block)
             if self._bytes > MOST_BYTES:
-                raise NoList("The list is larger than a gigabyte", "Take a smaller edition of it.")
+                raise ListError("The list is larger than a gigabyte", "Take a smaller edition of it.")
             digest.update(block)
             lines = (rest + block).split(b"\n")
             rest = lines.pop()
@@ -148,7 +149,7 @@ class Taker:
 
 
 def read_list(wanted: ToRead, out: BinaryIO) -> Reading:
-    """Read the list at ``wanted.path`` and write its names to ``out``.  Raises ``NoList``."""
+    """Read the list at ``wanted.path`` and write its names to ``out``.  Raises ``ListError``."""
     path = Path(wanted.path)
     taker = Taker(out, of_registries())
     file = _opened(path)
@@ -159,14 +160,14 @@ def read_list(wanted: ToRead, out: BinaryIO) -> Reading:
         with file:
             form = wanted.format or guess(file.read(SAMPLE), str(path))
             if form == "folder":
-                raise NoList("This is a file, not a folder", f"Leave --format away, or hand in {FORMS}.")
+                raise ListError("This is a file, not a folder", f"Leave --format away, or hand in {FORMS}.")
             file.seek(0)
             taker.group("")
             taker.take(file, "list", PARSERS[form]())
         groups = ("",)
     if not taker.names:
         why = taker.skipped[0] if taker.skipped else None
-        raise NoList(
+        raise ListError(
             "No line of this list names a host that can be listed",
             f"{why.count} lines were left out: {why.why} ({why.first})." if why else "Check that it is the right file.",
             where=str(path),
@@ -190,7 +191,7 @@ def _opened(path: Path, *, follow: bool = True) -> BinaryIO | None:
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise NoList(
+        raise ListError(
             f"The list cannot be read: {error.strerror}",
             "Check its place, and that your own account may read it.",
             where=str(path),
@@ -201,33 +202,48 @@ def _opened(path: Path, *, follow: bool = True) -> BinaryIO | None:
     os.close(descriptor)
     if stat.S_ISDIR(kind):
         return None
-    raise NoList("This is neither a file nor a folder", f"A list is one of {FORMS}.", where=str(path))
+    raise ListError("This is neither a file nor a folder", f"A list is one of {FORMS}.", where=str(path))
 
 
 def _folder(path: Path, taker: Taker) -> tuple[str, ...]:
-    """A category folder, or a tree of them (``blacklists/games/domains``); the groups it holds."""
-    groups = []
-    for folder in _categories(path, taker):
-        group = folder.name.lower() if folder != path else ""
-        place = str(folder.relative_to(path) / CATEGORY)
+    """The groups of a folder: a category, a tree of categories (``blacklists/games/domains``), or text files, one a group."""
+    groups: list[str] = []
+    for file, group in _files(path, taker):
+        place = str(file.relative_to(path))
         if group in groups or (group and not _GROUP.fullmatch(group)):
             taker.skip("a category whose name cannot be one", place)
             continue
-        file = _opened(folder / CATEGORY, follow=False)
-        if file is None:
+        opened = _opened(file, follow=False)
+        if opened is None:
             taker.skip("a folder where a file should be", place)
             continue
-        with file:
+        with opened:
+            form: ListFormat = "folder"
+            if file.name != CATEGORY:
+                form = guess(opened.read(SAMPLE), str(file))
+                opened.seek(0)
             taker.group(group)
-            taker.take(file, place, PARSERS["folder"]())
+            taker.take(opened, place, PARSERS[form]())
         groups.append(group)
     if not groups:
-        raise NoList(
-            f"There is no file “{CATEGORY}” in this folder or in the categories below it",
+        raise ListError(
+            f"There is no file “{CATEGORY}” in this folder or in the categories below it, and no text file ({TEXT})",
             f"A list is one of {FORMS}.",
             where=str(path),
         )
     return tuple(groups)
+
+
+def _files(path: Path, taker: Taker) -> Iterator[tuple[Path, str]]:
+    """Files with hosts in them, and the group of each."""
+    none = True
+    for folder in _categories(path, taker):
+        none = False
+        yield folder / CATEGORY, folder.name.lower() if folder != path else ""
+    if none:
+        for entry in sorted(_entries(path), key=lambda one: one.name):
+            if entry.name.endswith(TEXT) and entry.is_file(follow_symlinks=False):
+                yield Path(entry.path), entry.name.removesuffix(TEXT).lower()
 
 
 def _categories(path: Path, taker: Taker) -> Iterator[Path]:
@@ -238,7 +254,7 @@ def _categories(path: Path, taker: Taker) -> Iterator[Path]:
         for folder in level:
             seen += 1
             if seen > MOST_FOLDERS:
-                raise NoList("There are too many folders", "Hand in the folder of the lists themselves.")
+                raise ListError("There are too many folders", "Hand in the folder of the lists themselves.")
             for entry in sorted(_entries(folder), key=lambda one: one.name):
                 if entry.name == CATEGORY and entry.is_file(follow_symlinks=False):
                     yield folder
@@ -254,7 +270,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:
             return [entry for _, entry in zip(range(20 * MOST_FOLDERS), found, strict=False)]
     except OSError as error:
-        raise NoList(
+        raise ListError(
             f"A folder of the list cannot be read: {error.strerror}",
             "Check that your own account may read it.",
             where=str(folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,7 @@ def read_to(path: Path, out: Path, form: ListFormat | None = None) -> Reading:
         return read_list(ToRead(path=str(path), out=file.fileno(), format=form), file)
 
 
-def bound(out: Path, *lists: tuple[Path, Mapping[str, str]]) -> Book:
+def bound(out: Path, *lists: tuple[Path, Mapping[str, str]], tries: int = 1) -> Book:
     """The book of lists that were read, each with what its groups are called in the book."""
     with ExitStack() as stack:
         sources = []
@@ -32,12 +33,13 @@ def bound(out: Path, *lists: tuple[Path, Mapping[str, str]]) -> Book:
             descriptor = os.open(path, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             sources.append(Source(names=descriptor, groups=dict(groups)))
+        scratch = [stack.enter_context(tempfile.TemporaryFile()).fileno() for _ in range(tries)]
         with out.open("wb") as file:
-            bind(sources, file)
+            bind(sources, scratch, file)
     return Book.open(out)
 
 
-def book_of(folder: Path, groups: Mapping[str, str]) -> Book:
+def book_of(folder: Path, groups: Mapping[str, str], *, tries: int = 1) -> Book:
     """A book of lists given as texts, in whatever form each is."""
     made = []
     for group, text in groups.items():
@@ -45,4 +47,4 @@ def book_of(folder: Path, groups: Mapping[str, str]) -> Book:
         source.write_text(text, encoding="utf-8")
         read_to(source, names)
         made.append((names, {"": group}))
-    return bound(folder / "book", *made)
+    return bound(folder / "book", *made, tries=tries)

@@ -15,6 +15,8 @@ ListName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", descriptio
 
 MOST_NAMES = 6_000_000
 """Of all lists together."""
+NAMES_A_TRIE = 1_000_000
+"""What the compiler holds in memory at once."""
 
 
 class Skipped(Struct, frozen=True, kw_only=True):
@@ -61,9 +63,11 @@ class Source(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ToBind(Struct, frozen=True, kw_only=True):
-    """Compile lists into one book, into the file that is open as ``out``."""
+    """Compile lists into one book, into the file that is open as ``out``, with the help of empty files."""
 
     sources: tuple[Source, ...]
+    scratch: tuple[int, ...]
+    """One for each ``NAMES_A_TRIE`` names or part of it."""
     out: int
 
 

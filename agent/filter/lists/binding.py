@@ -1,7 +1,7 @@
 """The job ``book``: compile lists, read before by the job ``list``, into one book.
 
-Names are never held as Python objects all at once: they go from the files into the trie, and a second time through the files
-each finds its place there.  The same lists give the same book, byte for byte.
+However many names there are, memory holds those of one trie: they are sorted into scratch files first, one a trie, and each of
+these is read twice, for the trie and for the names' places in it.  The same lists give the same book, byte for byte.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from contextlib import ExitStack
+from io import TextIOWrapper
+from typing import BinaryIO, TextIO
 
 import marisa_trie
 import msgspec
 
-from agent.errors import FairtimeError, StoreError
-from agent.filter.lists.book import HEAD, MAGIC, SUM, Header
+from agent.errors import FairtimeError, ListError
+from agent.filter.lists.book import MAGIC, TAIL, Header, Place, shard_of
 from agent.filter.lists.suffixes import rules
 from agent.model.sitelist import MOST_NAMES, Bound, Source, ToBind
 
@@ -28,123 +30,151 @@ _MOST_KINDS = 1 << 16
 _EVEN = 8
 
 
-def bind(sources: Sequence[Source], out: BinaryIO) -> Bound:
-    """Write the book of ``sources`` to ``out``.  Raises ``FairtimeError`` when there is too much for one."""
+def bind(sources: Sequence[Source], scratch: Sequence[int], out: BinaryIO) -> Bound:
+    """Write the book of ``sources`` to ``out``, with as many tries as there are (empty) ``scratch`` files.
+
+    Raises ``ListError`` when there is too much for one book.
+    """
     groups = sorted({group for source in sources for group in source.groups.values()})
     if len(groups) > MOST_GROUPS:
-        raise FairtimeError(
+        raise ListError(
             f"There are {len(groups)} groups; a book has at most {MOST_GROUPS}", "Remove lists that no rule names."
         )
-    bit = {group: 1 << number for number, group in enumerate(groups)}
-    trie = marisa_trie.Trie((key for key, _, _ in _names(sources)), num_tries=TRIES)
-    if len(trie) > MOST_NAMES:
-        raise FairtimeError(
-            f"The lists have {len(trie)} names together; a book has at most {MOST_NAMES}",
+    places = {group: number for number, group in enumerate(groups)}
+    with ExitStack() as stack:
+        files = [stack.enter_context(_text(descriptor, "w+b")) for descriptor in scratch]
+        _sort(sources, files, places)
+        kinds = Kinds()
+        made: list[tuple[Place, array[int]]] = []
+        writer = _Writer(out)
+        for file in files:
+            trie = marisa_trie.Trie((line.partition("\t")[0] for line in _again(file)), num_tries=TRIES)
+            made.append((writer.part(trie.tobytes()), kinds.of(trie, _again(file))))
+    names = sum(len(numbers) for _, numbers in made)
+    if names > MOST_NAMES:
+        raise ListError(
+            f"The lists have {names} names together; a book has at most {MOST_NAMES}",
             "Remove lists that no rule names.",
         )
-    numbers, kinds = _numbers(sources, trie, bit)
-    used = Counter(numbers)
-    sizes = {group: sum(count for number, count in used.items() if kinds[number][0] & bit[group]) for group in groups}
-    suffixes = list(rules())
-    marked = {rule for rule, _ in suffixes}
-    parts = (
-        trie.tobytes(),
-        numbers.tobytes() if len(kinds) > 256 else bytes(numbers),
-        marisa_trie.Trie(sorted(reversed_key(rule) for rule in marked if rule[0] not in "*!")).tobytes(),
-    )
-    _write(
-        out,
-        parts,
-        Header(
-            groups=sizes,
-            names=len(trie),
-            kinds=tuple(kinds),
-            trie=(0, 0),
-            numbers=(0, 0),
-            suffixes=(0, 0),
-            wild=frozenset(rule[2:] for rule in marked if rule[0] == "*"),
-            never=frozenset(rule[1:] for rule in marked if rule[0] == "!"),
+    used = sum((Counter(numbers) for _, numbers in made), Counter[int]())
+    known = kinds.masks()
+    sizes = {
+        group: sum(count for number, count in used.items() if known[number][0] >> place & 1)
+        for group, place in places.items()
+    }
+    marked = {rule for rule, _ in rules()}
+    wide = len(known) > 256
+    header = Header(
+        groups=sizes,
+        names=names,
+        kinds=known,
+        tries=tuple(place for place, _ in made),
+        numbers=tuple(writer.part((numbers if wide else array("B", numbers)).tobytes()) for _, numbers in made),
+        suffixes=writer.part(
+            marisa_trie.Trie(sorted(key_of(rule) for rule in marked if rule[0] not in "*!")).tobytes()
         ),
+        wild=frozenset(rule[2:] for rule in marked if rule[0] == "*"),
+        never=frozenset(rule[1:] for rule in marked if rule[0] == "!"),
     )
-    return Bound(groups=sizes, names=len(trie), bytes=out.tell())
+    return Bound(groups=sizes, names=names, bytes=writer.end(header))
 
 
-def reversed_key(name: str) -> str:
-    """As names stand in the trie: ``org.example.www.``"""
+def key_of(name: str) -> str:
+    """As a name stands in the trie: ``org.example.www.``"""
     labels = name.split(".")
     labels.reverse()
     return ".".join(labels) + "."
 
 
-def _names(sources: Sequence[Source]) -> Iterator[tuple[str, str, bool]]:
-    """Every name as a key, with its group's name in the book, and whether it is an exception."""
+class Kinds:
+    """Numbers for combinations of groups that a name is listed in and excepted from."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, int]] = [(0, 0)]
+        self._known = {(0, 0): 0}
+        self._steps: dict[tuple[int, str], int] = {}
+
+    def of(self, trie: marisa_trie.Trie, lines: Iterator[str]) -> array[int]:
+        """The number of each name of a trie, from lines of names with their groups."""
+        numbers = array("H", bytes(2 * len(trie)))
+        steps = self._steps
+        for line in lines:
+            key, _, mark = line.partition("\t")
+            ident = trie[key]
+            step = (numbers[ident], mark)
+            number = steps.get(step)
+            if number is None:
+                number = steps[step] = self._next(*step)
+            numbers[ident] = number
+        return numbers
+
+    def masks(self) -> tuple[tuple[int, int], ...]:
+        """What each number stands for; a name that is both listed in a group and excepted from it is excepted."""
+        return tuple((listed & ~excepted, excepted) for listed, excepted in self._found)
+
+    def _next(self, before: int, mark: str) -> int:
+        listed, excepted = self._found[before]
+        bit = 1 << int(mark.lstrip("@"))
+        kind = (listed, excepted | bit) if mark[0] == "@" else (listed | bit, excepted)
+        number = self._known.setdefault(kind, len(self._found))
+        if number == len(self._found):
+            if number == _MOST_KINDS:
+                raise ListError("The lists overlap in too many ways for one book", "Remove lists of little use.")
+            self._found.append(kind)
+        return number
+
+
+class _Writer:
+    """Writes a book from its beginning to its end."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._at = 0
+        self._sum = 0
+        self._write(MAGIC)
+
+    def part(self, data: bytes) -> Place:
+        place = (self._at, len(data))
+        self._write(data + bytes(-len(data) % _EVEN))
+        return place
+
+    def end(self, header: Header) -> int:
+        """Finish; the length of the book."""
+        start, text = self._at, msgspec.json.encode(header)
+        self._write(text)
+        self._out.write(TAIL.pack(start, len(text), self._sum))
+        return self._at + TAIL.size
+
+    def _write(self, data: bytes) -> None:
+        self._sum = zlib.crc32(data, self._sum)
+        self._at += len(data)
+        self._out.write(data)
+
+
+def _sort(sources: Sequence[Source], files: Sequence[TextIO], places: dict[str, int]) -> None:
+    """Every name as a key, with its group's place and ``@`` where it is excepted, into the file of its trie."""
+    count = len(files)
     for source in sources:
-        group = ""
-        os.lseek(source.names, 0, os.SEEK_SET)
-        with os.fdopen(source.names, "r", encoding="ascii", newline="\n", closefd=False) as file:
-            for line in file:
-                first = line[0]
-                if first == ":":
-                    group = source.groups[line[1:-1]]
-                elif first == "@":
-                    yield reversed_key(line[1:-1]), group, True
-                else:
-                    yield reversed_key(line[:-1]), group, False
+        place = ""
+        with _text(source.names, "rb") as names:
+            for line in _again(names):
+                if line[0] == ":":
+                    place = str(places[source.groups[line[1:]]])
+                    continue
+                excepted = line[0] == "@"
+                labels = line[excepted:].split(".")
+                labels.reverse()
+                file = files[shard_of(labels[1], count) if count > 1 else 0]
+                file.write(f"{'.'.join(labels)}.\t{'@' if excepted else ''}{place}\n")
 
 
-def _numbers(
-    sources: Sequence[Source], trie: marisa_trie.Trie, bit: dict[str, int]
-) -> tuple[array[int], list[tuple[int, int]]]:
-    """The number of each name's kind, and the kinds: masks of groups listed in and excepted from, the latter first on a tie."""
-    kinds: list[tuple[int, int]] = [(0, 0)]
-    known = {(0, 0): 0}
-    steps: dict[tuple[int, str, bool], int] = {}
-    numbers = array("H", bytes(2 * len(trie)))
-    for key, group, excepted in _names(sources):
-        ident = trie[key]
-        step = (numbers[ident], group, excepted)
-        number = steps.get(step)
-        if number is None:
-            listed, ended = kinds[step[0]]
-            kind = (listed, ended | bit[group]) if excepted else (listed | bit[group], ended)
-            number = known.setdefault(kind, len(kinds))
-            if number == len(kinds):
-                kinds.append(kind)
-            if len(kinds) > _MOST_KINDS:
-                raise FairtimeError("The lists overlap in too many ways for one book", "Remove lists of little use.")
-            steps[step] = number
-        numbers[ident] = number
-    return numbers, [(listed & ~ended, ended) for listed, ended in kinds]
+def _text(descriptor: int, mode: str) -> TextIO:
+    return TextIOWrapper(os.fdopen(descriptor, mode, closefd=False), encoding="ascii", newline="\n")
 
 
-def _write(out: BinaryIO, parts: tuple[bytes, bytes, bytes], header: Header) -> None:
-    # The header's length depends on the places and these on the header's length: the room for it is made with some to spare.
-    room = len(msgspec.json.encode(header)) + 128
-    start = _even(HEAD.size + room)
-    places = []
-    for part in parts:
-        places.append((start, len(part)))
-        start = _even(start + len(part))
-    placed = msgspec.structs.replace(header, trie=places[0], numbers=places[1], suffixes=places[2])
-    text = msgspec.json.encode(placed).ljust(room)
-    if len(text) > room:
-        raise StoreError("The head of the compiled lists does not fit", "Report this.")
-    total = 0
-
-    def write(data: bytes) -> None:
-        nonlocal total
-        padded = data + bytes(-len(data) % _EVEN)
-        total = zlib.crc32(padded, total)
-        out.write(padded)
-
-    write(HEAD.pack(MAGIC, len(text)) + text)
-    for part in parts:
-        write(part)
-    out.write(SUM.pack(total))
-
-
-def _even(number: int) -> int:
-    return number + -number % _EVEN
+def _again(file: TextIO) -> Iterator[str]:
+    file.seek(0)
+    return (line[:-1] for line in file)
 
 
 def run(request: bytes) -> bytes:
@@ -152,7 +182,7 @@ def run(request: bytes) -> bytes:
     wanted = msgspec.json.decode(request, type=ToBind)
     try:
         with os.fdopen(wanted.out, "wb", closefd=False) as out:
-            found = bind(wanted.sources, out)
+            found = bind(wanted.sources, wanted.scratch, out)
             out.flush()
             os.fsync(out.fileno())
     except FairtimeError as error:

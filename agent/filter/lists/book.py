@@ -1,11 +1,14 @@
 """The book: every listed name with its groups, in one file that is mapped and never read into memory.
 
-    MAGIC, length of the header (u32, little endian), header (JSON), and at multiples of eight: a trie (marisa-trie) of the
-    names, label by label from the right and with a last dot, so that a prefix is a parent; a number for each name, one or
-    two bytes; a trie of the public suffixes; and the CRC-32 of all that (against damage: whoever could exchange it is root).
+    MAGIC; parts, each at a multiple of eight; the header (JSON); TAIL: where the header is, how long, and the CRC-32 of all
+    before it (against damage: whoever could exchange a book is root).
 
-The number of a name stands for the groups it is listed in and those it is excepted from: few combinations occur.  A book is
-never written to again.  A new one takes its place by name, and whoever has the old one open keeps it.
+The parts are tries (marisa-trie) of the names, label by label from the right and with a last dot, so that a prefix is a
+parent; for each trie a number a name, one or two bytes; and a trie of the public suffixes.  The number of a name stands for
+the groups it is listed in and those it is excepted from: few combinations occur.  Where there are several tries, a name's last
+two labels say which one it is in, and every name above it that can be listed.
+
+A book is never written to again.  A new one takes its place by name, and whoever has the old one open keeps it.
 """
 
 from __future__ import annotations
@@ -24,21 +27,23 @@ from msgspec import Struct
 from agent.errors import StoreError
 
 MAGIC = b"fairtime names 1"
-HEAD = struct.Struct("<16sI")
-SUM = struct.Struct("<I4x")
+TAIL = struct.Struct("<QII")
 _PART = 1024 * 1024
+
+Place = tuple[int, int]
+"""Offset and length, bytes."""
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """Places are offsets and lengths in bytes; ``kinds`` are pairs of masks, of groups listed in and excepted from."""
+    """``kinds`` are pairs of masks: of groups listed in, and of groups excepted from."""
 
     groups: dict[str, int]
     """Group → how many names it has, in the order of the bits."""
     names: int
     kinds: tuple[tuple[int, int], ...]
-    trie: tuple[int, int]
-    numbers: tuple[int, int]
-    suffixes: tuple[int, int]
+    tries: tuple[Place, ...]
+    numbers: tuple[Place, ...]
+    suffixes: Place
     wild: frozenset[str]
     """Names right below which everything is a public suffix, but for ``never``."""
     never: frozenset[str]
@@ -51,26 +56,26 @@ class BookDamaged(StoreError):
 class Book:
     """Looks names up; implements ``core.sites.Names``.  ``open`` and ``of`` make one; it is mapped as long as it lives."""
 
-    def __init__(self, data: mmap.mmap, where: str) -> None:
+    def __init__(self, data: mmap.mmap, header: Header) -> None:
         view = memoryview(data)
-        _, size = HEAD.unpack_from(view)
-        try:
-            header = msgspec.json.decode(view[HEAD.size : HEAD.size + size], type=Header)
-        except msgspec.DecodeError as error:  # the sum is right: another version made it
-            raise _damaged("another version of Fairtime made it", where) from error
 
-        def part(place: tuple[int, int]) -> memoryview:
+        def part(place: Place) -> memoryview:
             return view[place[0] : place[0] + place[1]]
+
+        def numbers(place: Place) -> memoryview[int]:
+            return part(place).cast("H" if len(header.kinds) > 256 else "B")
 
         self.bits: Mapping[str, int] = {group: 1 << number for number, group in enumerate(header.groups)}
         self.sizes: Mapping[str, int] = header.groups
         self.names = header.names
-        self._trie = marisa_trie.Trie().map(part(header.trie))
-        self._suffixes = marisa_trie.Trie().map(part(header.suffixes))
-        wide = header.numbers[1] > header.names
-        self._numbers: memoryview[int] = part(header.numbers).cast("H" if wide else "B")
+        self._count = len(header.tries)
+        self._tries = [
+            (marisa_trie.Trie().map(part(trie)).iter_prefixes_with_ids, numbers(place))
+            for trie, place in zip(header.tries, header.numbers, strict=True)
+        ]
         self._listed = [listed for listed, _ in header.kinds]
         self._excepted = [excepted for _, excepted in header.kinds]
+        self._suffixes = marisa_trie.Trie().map(part(header.suffixes))
         self._wild = header.wild
         self._never = header.never
 
@@ -90,20 +95,25 @@ class Book:
 
     @classmethod
     def of(cls, descriptor: int, where: str = "") -> Book:
-        """The book in an open file, which may be closed afterwards."""
+        """The book in an open file, which may be closed afterwards.  ``BookDamaged`` when it is none."""
         size = os.fstat(descriptor).st_size
         # Read, not mapped: what is only summed up need not stay in this process's memory.
         with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             file.seek(0)
-            if size < HEAD.size + SUM.size or file.read(len(MAGIC)) != MAGIC:
+            if size < len(MAGIC) + TAIL.size or file.read(len(MAGIC)) != MAGIC:
                 raise _damaged("it is no such file, or empty", where)
-            total, left = zlib.crc32(MAGIC), size - SUM.size - len(MAGIC)
+            total, left = zlib.crc32(MAGIC), size - TAIL.size - len(MAGIC)
             while left > 0 and (part := file.read(min(_PART, left))):
                 total = zlib.crc32(part, total)
                 left -= len(part)
-            if file.read(SUM.size) != SUM.pack(total):
-                raise _damaged("its sum is wrong", where)
-        return cls(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ), where)
+            start, length, told = TAIL.unpack(file.read(TAIL.size).ljust(TAIL.size))
+        if told != total or start + length + TAIL.size != size:
+            raise _damaged("its sum is wrong", where)
+        data = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+        try:
+            return cls(data, msgspec.json.decode(data[start : start + length], type=Header))
+        except msgspec.DecodeError as error:  # the sum is right
+            raise _damaged("another version of Fairtime made them", where) from error
 
     def covering(self, host: str) -> list[tuple[str, int]]:
         """Every listed name that is ``host`` or above it, the longest first, with the bits of its groups.
@@ -112,16 +122,17 @@ class Book:
         """
         labels = host.split(".")
         labels.reverse()
-        found = [*self._trie.iter_prefixes_with_ids(".".join(labels) + ".")]
+        walk, numbers = self._tries[shard_of(labels[1], self._count) if self._count > 1 < len(labels) else 0]
+        found = [*walk(".".join(labels) + ".")]
         if not found:
             return []
         if len(found) == 1:
             key, ident = found[0]
-            listed = self._listed[self._numbers[ident]]
+            listed = self._listed[numbers[ident]]
             return [(host[1 - len(key) :], listed)] if listed else []
         covering, ended = [], 0
         for key, ident in reversed(found):
-            number = self._numbers[ident]
+            number = numbers[ident]
             listed = self._listed[number] & ~ended
             ended |= self._excepted[number]
             if listed:
@@ -144,6 +155,11 @@ class Book:
                 below = ".".join(labels[above - 1 :])
                 count = max(count, len(labels) - above if below in self._never else len(labels) - above + 1)
         return ".".join(labels[-count - 1 :])
+
+
+def shard_of(label: str, count: int) -> int:
+    """Which of ``count`` tries a name with this label before its last is in."""
+    return zlib.crc32(label.encode()) % count
 
 
 def _damaged(why: str, where: str) -> BookDamaged:

@@ -6,6 +6,7 @@ import datetime as dt
 
 from agent.clock import SECOND
 from agent.core.rules import Plan, Rules, duration_words
+from agent.core.siteagreement import site_sentences
 from agent.core.timewords import parse_duration
 from agent.model.policy import ByDay, HoursByDay
 
@@ -42,14 +43,15 @@ def agreement(rules: Rules, child: str, date: dt.date) -> str:
     asking = _asking(plan, guardians)
     if asking:
         out += ["", "When a program is new", *_lines(asking)]
+    out += ["", "Sites", *_lines(site_sentences(one, plan, _DAYS))]
     out += ["", "When time is up", *_lines(_end(plan))]
     out += [
         "",
         "What is recorded",
         *_lines(
             [
-                "Minutes of use, which programs ran, and what was asked, given or not allowed.",
-                "Never what you write, your screen, or full addresses of pages.",
+                "Minutes of use, which programs ran, which sites were used, and what was asked, given or not allowed.",
+                "Of a site only its name. Never what you write, your screen, or full addresses of pages.",
                 f"It is kept for {rules.policy.family.retention_weeks} weeks. You see all that your guardians see.",
             ]
         ),
@@ -57,7 +59,7 @@ def agreement(rules: Rules, child: str, date: dt.date) -> str:
         "Asking",
         *_lines(
             [
-                "You can ask for more time or a program in the Fairtime menu. A guardian sees it and answers.",
+                "You can ask for more time, a program or a site in the Fairtime menu. A guardian sees it and answers.",
                 "Help lines are always open. They are never blocked, counted or recorded.",
                 "These limits end when you are 18.",
             ]

@@ -7,40 +7,35 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from agent.core.timewords import parse_clock, parse_duration, parse_hours
+from agent.core.problems import DAY_SECONDS, Problem, by_day, hours, near
+from agent.core.sitechecks import SiteNames, site_groups, site_rules
+from agent.core.timewords import parse_clock, parse_duration
 from agent.errors import PolicyError
-from agent.model.policy import ByDay, CatalogueEntry, Family, HoursByDay, Limits, ProgramRule
+from agent.model.policy import CatalogueEntry, Family, Limits, ProgramRule
 
-DAY_SECONDS = 24 * 3600
 MOST_WAITING = 3600
 """Seconds that a held program may wait."""
 MOST_NOTICES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to mend.  ``where`` is a key path."""
-
-    where: str
-    title: str
-    advice: str = ""
-    error: bool = True
-
-    def __str__(self) -> str:
-        kind = "error" if self.error else "remark"
-        return f"{kind}: {self.where}: {self.title}" + (f"\n  {self.advice}" if self.advice else "")
-
-
 def check(
-    family: Family, catalogue: Mapping[str, list[CatalogueEntry]], accounts: Collection[str] | None = None
+    family: Family,
+    catalogue: Mapping[str, list[CatalogueEntry]],
+    accounts: Collection[str] | None = None,
+    *,
+    lists: Collection[str] | None = None,
+    signed: bool = False,
 ) -> list[Problem]:
-    """Every problem of a family, errors first.  ``accounts``: those of this PC, when it is known."""
+    """Every problem of a family, errors first.
+
+    ``accounts`` and ``lists`` (groups of sites that lists bring): those of this PC, when it is known.  ``signed``: it was
+    signed already, maybe by a version that did not look at sites: a name there that is none is then a remark.
+    """
     found = [*_family(family), *_people(family, accounts), *_groups(family, catalogue), *_dates(family)]
-    known = _Known(family, catalogue)
+    known = _Known(family, catalogue, lists, signed)
+    found += site_groups(family.site_groups, known.sites)
     for child in family.children:
         found += _limits(child.limits, f"children.{child.name}.limits", known)
     for name, limits in family.profiles.items():
@@ -76,16 +71,16 @@ def refuse_errors(problems: Collection[Problem], name: str) -> None:
 class _Known:
     """What rules may name."""
 
-    def __init__(self, family: Family, catalogue: Mapping[str, list[CatalogueEntry]]) -> None:
+    def __init__(
+        self,
+        family: Family,
+        catalogue: Mapping[str, list[CatalogueEntry]],
+        lists: Collection[str] | None,
+        signed: bool,
+    ) -> None:
         self.programs = {entry.id for entries in catalogue.values() for entry in entries}
         self.groups = set(catalogue) | set(family.groups)
-
-
-def _near(name: str, among: Collection[str]) -> str:
-    import difflib  # here: the service never guesses what was meant, and need not hold it
-
-    near = difflib.get_close_matches(name, sorted(among), n=1)
-    return f"Did you mean “{near[0]}”? " if near else ""
+        self.sites = SiteNames(frozenset(family.site_groups), None if lists is None else frozenset(lists), signed)
 
 
 def _family(family: Family) -> Iterator[Problem]:
@@ -123,7 +118,7 @@ def _people(family: Family, accounts: Collection[str] | None) -> Iterator[Proble
                 yield Problem(
                     f"{where}.accounts",
                     f"There is no account {account} on this PC",
-                    _near(account, accounts) + "Make the account first, or correct its name.",
+                    near(account, accounts) + "Make the account first, or correct its name.",
                 )
     for guardian in family.guardians:
         where = f"guardians.{guardian.name}"
@@ -137,7 +132,7 @@ def _people(family: Family, accounts: Collection[str] | None) -> Iterator[Proble
             yield Problem(
                 f"{where}.account",
                 f"There is no account {guardian.account} on this PC",
-                _near(guardian.account, accounts) + "Correct the name: a guardian must be able to log in here.",
+                near(guardian.account, accounts) + "Correct the name: a guardian must be able to log in here.",
             )
     for account in family.unwatched:
         if account in owner:
@@ -150,7 +145,7 @@ def _people(family: Family, accounts: Collection[str] | None) -> Iterator[Proble
             yield Problem(
                 "unwatched",
                 f"There is no account {account} on this PC",
-                _near(account, accounts) + "Whoever makes an account of this name will have no limits.",
+                near(account, accounts) + "Whoever makes an account of this name will have no limits.",
                 error=False,
             )
     if len({guardian.name for guardian in family.guardians}) < len(family.guardians):
@@ -171,7 +166,7 @@ def _groups(family: Family, catalogue: Mapping[str, list[CatalogueEntry]]) -> It
                 yield Problem(
                     f"groups.{name}",
                     f"“{member}” is not in the catalogue, so only its file name is known",
-                    _near(member, programs | set(catalogue)) + "A file name can be limited, never allowed.",
+                    near(member, programs | set(catalogue)) + "A file name can be limited, never allowed.",
                     error=False,
                 )
 
@@ -184,10 +179,10 @@ def _dates(family: Family) -> Iterator[Problem]:
             yield Problem(
                 where,
                 f"There is no profile “{dated.profile}”",
-                _near(dated.profile, family.profiles) + f"Add [profiles.{dated.profile}].",
+                near(dated.profile, family.profiles) + f"Add [profiles.{dated.profile}].",
             )
         if dated.child is not None and dated.child not in names:
-            yield Problem(where, f"There is no child “{dated.child}”", _near(dated.child, names))
+            yield Problem(where, f"There is no child “{dated.child}”", near(dated.child, names))
         dates = []
         for text in (dated.from_, dated.to or dated.from_):
             try:
@@ -199,9 +194,9 @@ def _dates(family: Family) -> Iterator[Problem]:
 
 
 def _limits(limits: Limits, where: str, known: _Known) -> Iterator[Problem]:
-    yield from _by_day(limits.budget, f"{where}.budget")
-    yield from _hours(limits.windows, f"{where}.windows")
-    yield from _hours(limits.free, f"{where}.free")
+    yield from by_day(limits.budget, f"{where}.budget")
+    yield from hours(limits.windows, f"{where}.windows")
+    yield from hours(limits.free, f"{where}.free")
     for key, most in (("week", 7), ("month", 31), ("save_up_to", 1), ("grace", 1), ("grant_ceiling", 1)):
         text = getattr(limits, key)
         if text is not None and parse_duration(text) > most * DAY_SECONDS:
@@ -234,36 +229,12 @@ def _limits(limits: Limits, where: str, known: _Known) -> Iterator[Problem]:
         if rule.id is not None and rule.id in ids:
             yield Problem(f"{where}.programs[{number}]", f"Two rules have the id {rule.id}", "Give each its own.")
         ids.add(rule.id or "")
+    if limits.sites is not None:
+        yield from site_rules(limits.sites, f"{where}.sites", known.sites)
 
 
 def _days(count: int) -> str:
     return "a day" if count == 1 else f"{count} days"
-
-
-def _by_day(table: ByDay | None, where: str) -> Iterator[Problem]:
-    for day, text in (table or {}).items():
-        if parse_duration(text) > DAY_SECONDS:
-            yield Problem(f"{where}.{day}", f"{text} is more than a day has", "A day has 24h.")
-
-
-def _hours(table: HoursByDay | None, where: str) -> Iterator[Problem]:
-    for day, texts in (table or {}).items():
-        spans = []
-        for text in texts:
-            try:
-                start, end = parse_hours(text)
-            except ValueError as error:
-                yield Problem(f"{where}.{day}", str(error), 'Write hours such as "15:00-18:30".')
-                continue
-            spans.append((start, end if end > start else end + DAY_SECONDS // 60, text))
-        spans.sort()
-        for (_, end, first), (start, _, second) in pairwise(spans):
-            if start < end:
-                yield Problem(
-                    f"{where}.{day}",
-                    f"{first} and {second} overlap",
-                    "Make one of them, or let them end and begin apart.",
-                )
 
 
 def _rule(rule: ProgramRule, where: str, known: _Known) -> Iterator[Problem]:
@@ -277,10 +248,10 @@ def _rule(rule: ProgramRule, where: str, known: _Known) -> Iterator[Problem]:
         yield Problem(
             where,
             f"The catalogue has no program “{rule.program}”",
-            _near(rule.program, known.programs) + "Or name it by package, path or sha256.",
+            near(rule.program, known.programs) + "Or name it by package, path or sha256.",
         )
     if rule.group is not None and rule.group not in known.groups:
-        yield Problem(where, f"There is no group “{rule.group}”", _near(rule.group, known.groups))
+        yield Problem(where, f"There is no group “{rule.group}”", near(rule.group, known.groups))
     if rule.name is not None and rule.action == "allow" and rule.budget is None and rule.week is None:
         yield Problem(
             where,
@@ -289,7 +260,7 @@ def _rule(rule: ProgramRule, where: str, known: _Known) -> Iterator[Problem]:
         )
     if rule.path is not None and not (rule.path.startswith("/") or rule.path[1:3] == ":\\"):
         yield Problem(where, f"“{rule.path}” is not a full path", "Write it from the root on, such as /usr/bin/gimp.")
-    yield from _by_day(rule.budget, f"{where}.budget")
-    yield from _hours(rule.hours, f"{where}.hours")
+    yield from by_day(rule.budget, f"{where}.budget")
+    yield from hours(rule.hours, f"{where}.hours")
     if rule.week is not None and parse_duration(rule.week) > 7 * DAY_SECONDS:
         yield Problem(f"{where}.week", f"{rule.week} is more than a week has", "Write a shorter time.")

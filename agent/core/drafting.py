@@ -107,7 +107,9 @@ def _leaves(tree: object, path: str = "") -> dict[str, str]:
     if isinstance(tree, list) and tree and isinstance(tree[0], dict):
         found = {}
         for number, value in enumerate(tree, 1):
-            name = value.get("name") or value.get("id") or value.get("program") or value.get("group") or str(number)
+            name = next(
+                (str(value[key]) for key in ("name", "id", "program", "host", "group") if value.get(key)), str(number)
+            )
             found |= _leaves(value, f"{path}[{name}]")
         return found
     return {path: msgspec.json.encode(tree).decode()}

@@ -2,54 +2,139 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 
-from agent.core.constraints import Moment
+from agent.core.constraints import NO_USE, Moment
 from agent.core.helphosts import HELP_HOSTS
-from agent.core.hosts import is_address, read
-from agent.core.rules import ChildRules, clock_words
+from agent.core.hosts import is_address
+from agent.core.rules import ChildRules, Plan, clock_words, duration_words, hours_on
+from agent.core.schedule import Span, holding, opening, spans
+from agent.core.siterules import SiteLimit, host_of, site_limits
+from agent.core.sites import STRICTNESS
 from agent.model.grant import Grant
-from agent.model.site import HostRule, SiteAction, SitePlan
+from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
+from agent.model.usage import Usage
 
 _OTHERWISE: dict[str, SiteAction] = {"allow-list": "block", "block-list": "allow", "ask": "ask"}
+_WWW = "www."
 
 
-def site_plan(rules: ChildRules, now: Moment, grants: Iterable[Grant]) -> SitePlan:
-    """What holds for this child's sites now."""
-    sites = now.plan.sites
-    found: dict[str, HostRule] = {}
-    for rule in (*_permits(rules, now, grants), *_listed(rules.name, sites.block, "block")):
-        found.setdefault(rule.host, rule)
-    for rule in _listed(rules.name, sites.allow, "allow"):
-        found.setdefault(rule.host, rule)
-    for rule in tuple(found.values()):
-        # A list may name www.example.org by itself; whoever writes example.org means both.
-        if not rule.host.startswith("www.") and "." in rule.host and not is_address(rule.host):
-            twin = f"www.{rule.host}"
-            found.setdefault(twin, HostRule(host=twin, action=rule.action, rule=rule.rule, reason=rule.reason))
-    return SitePlan(
-        child=rules.name,
-        always=HELP_HOSTS,
-        hosts=tuple(found.values()),
-        otherwise=_OTHERWISE[sites.mode],
-        addresses=sites.mode == "block-list",
-        safe_search=sites.safe_search,
-    )
+class SitePlanner:
+    """Makes the plans of one child on one policy day; the same object comes again while nothing has changed."""
+
+    def __init__(self, rules: ChildRules, plan: Plan) -> None:
+        self.rules = rules
+        self.plan = plan
+        sites = plan.sites
+        self.limits, self.unreadable = _parts(rules, plan)
+        self.keys = {limit.id: limit.key for limit in self.limits if limit.budget is not None}
+        """Rule → the ledger's key for its minutes."""
+        first = plan.date - dt.timedelta(days=1)
+        self._passing = tuple(limit for limit in self.limits if limit.passing)
+        self._hours = {limit.id: _spans(rules, limit, first) for limit in self._passing if limit.hours}
+        self._otherwise = _OTHERWISE[sites.mode]
+        self._state: tuple[object, ...] | None = None
+        self._made: SitePlan | None = None
+
+    def at(self, now: Moment, usage: Usage, grants: Iterable[Grant]) -> SitePlan:
+        """What holds now; ``now`` is a moment of the planner's day."""
+        permits = tuple(g for g in grants if g.kind == "site" and (g.until is None or g.until > now.wall))
+        shut = tuple(self._shut(limit, now, usage) for limit in self._passing)
+        if self._made is None or self._state != (permits, shut):
+            closed = {limit.id: why for limit, why in zip(self._passing, shut, strict=True) if why}
+            self._made, self._state = self._plan(permits, closed), (permits, shut)
+        return self._made
+
+    def _plan(self, permits: tuple[Grant, ...], closed: dict[str, str]) -> SitePlan:
+        sites = self.plan.sites
+        found: dict[str, HostRule] = {}
+        for rule in self._permitted(permits):
+            found.setdefault(rule.host, rule)
+        # A host that a rule names itself comes before the hosts of own groups; of equals the strictest.
+        for single in (True, False):
+            level: dict[str, HostRule] = {}
+            for rule in self._named(single, closed):
+                kept = level.get(rule.host)
+                if kept is None or STRICTNESS[rule.action] > STRICTNESS[kept.action]:
+                    level[rule.host] = rule
+            for rule in level.values():
+                found.setdefault(rule.host, rule)
+        for rule in tuple(found.values()):
+            for twin in _twins(rule):
+                found.setdefault(twin.host, twin)
+        return SitePlan(
+            child=self.rules.name,
+            always=HELP_HOSTS,
+            hosts=tuple(found.values()),
+            groups=tuple(
+                GroupRule(group=group, action=action, rule=limit.id, reason=reason)
+                for limit in self.limits
+                for action, reason in (_now(limit, closed),)
+                for group in limit.groups
+            ),
+            otherwise=self._otherwise,
+            addresses=self._otherwise == "allow",
+            safe_search=sites.safe_search,
+            youtube=sites.youtube or ("moderate" if sites.safe_search else "off"),
+            watched=tuple(self.keys),
+        )
+
+    def _permitted(self, permits: Iterable[Grant]) -> Iterator[HostRule]:
+        """What guardians permitted for now; on the very host this comes before every rule."""
+        for grant in permits:
+            host = host_of(grant.subject)
+            if host is None:
+                continue
+            until = f" until {clock_words(grant.until, self.rules.zone)}" if grant.until else ""
+            text = f"{grant.by} allowed {host}{until}."
+            rule = HostRule(host=host, action="allow", rule=f"grant/{grant.id}", reason=text)
+            yield rule
+            yield from _twins(rule)
+
+    def _named(self, single: bool, closed: dict[str, str]) -> Iterator[HostRule]:
+        for limit in self.limits:
+            if limit.single == single:
+                action, reason = _now(limit, closed)
+                for host in limit.hosts:
+                    yield HostRule(host=host, action=action, rule=limit.id, reason=reason)
+
+    def _shut(self, limit: SiteLimit, now: Moment, usage: Usage) -> str:
+        """Why a rule with minutes or hours of its own opens nothing now; empty when it does."""
+        open_spans = self._hours.get(limit.id)
+        if open_spans is not None and not holding(now.wall, open_spans):
+            again = opening(now.wall, open_spans)
+            when = f" It opens at {clock_words(again, self.rules.zone)}." if again else ""
+            return f"{limit.title} has its own hours, and this is outside them.{when}"
+        if limit.budget is None:
+            return ""
+        if usage.lost:
+            return f"Today's record of use was lost, and with it how much of {limit.title} was used."
+        if usage.days.get(now.today, NO_USE).sites.get(limit.key, 0) < limit.budget:
+            return ""
+        return f"Today's {duration_words(limit.budget)} of {limit.title} are used up. There is more tomorrow."
 
 
-def _permits(rules: ChildRules, now: Moment, grants: Iterable[Grant]) -> Iterator[HostRule]:
-    """What guardians permitted for now: on the very host it comes before every rule."""
-    for grant in grants:
-        host = read(grant.subject) if grant.kind == "site" else None
-        if host is not None and (grant.until is None or grant.until > now.wall):
-            until = f" until {clock_words(grant.until, rules.zone)}" if grant.until else ""
-            yield HostRule(
-                host=host, action="allow", rule=f"grant/{grant.id}", reason=f"{grant.by} allowed {host}{until}."
-            )
+def site_plan(rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant]) -> SitePlan:
+    """What holds for this child's sites now; who asks often keeps a ``SitePlanner``."""
+    return SitePlanner(rules, now.plan).at(now, usage, grants)
 
 
-def _listed(child: str, names: Iterable[str], action: SiteAction) -> Iterator[HostRule]:
-    for name in names:
-        host = read(name)
-        if host is not None:
-            yield HostRule(host=host, action=action, rule=f"{child}/site:{host}")
+def _parts(rules: ChildRules, plan: Plan) -> tuple[tuple[SiteLimit, ...], tuple[str, ...]]:
+    found = site_limits(rules.name, plan.sites, rules.family.site_groups, plan.date)
+    return found.rules, found.unreadable
+
+
+def _now(limit: SiteLimit, closed: dict[str, str]) -> tuple[SiteAction, str]:
+    why = closed.get(limit.id)
+    return ("block", why) if why else (limit.action, limit.reason)
+
+
+def _spans(rules: ChildRules, limit: SiteLimit, first: dt.date) -> tuple[Span, ...]:
+    return spans(lambda date: hours_on(limit.hours, date), first, 9, rules.zone)
+
+
+def _twins(rule: HostRule) -> Iterator[HostRule]:
+    """``www.`` before a name is the same site, which lists often name apart: whoever writes example.org means both."""
+    if not rule.host.startswith(_WWW) and "." in rule.host and not is_address(rule.host):
+        yield HostRule(host=_WWW + rule.host, action=rule.action, rule=rule.rule, reason=rule.reason)

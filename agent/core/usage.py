@@ -104,7 +104,8 @@ def added(usage: Usage, charges: Iterable[Charge]) -> Usage:
         return usage
     for name, found in by_day.items():
         day = days.get(name, DayUse())
-        total, extra, programs, groups = day.total, day.extra, dict(day.programs), dict(day.groups)
+        total, extra = day.total, day.extra
+        programs, groups, sites = dict(day.programs), dict(day.groups), dict(day.sites)
         for charge in found:
             match charge.kind:
                 case "total":
@@ -115,7 +116,9 @@ def added(usage: Usage, charges: Iterable[Charge]) -> Usage:
                     programs[charge.key] = programs.get(charge.key, 0) + charge.millis
                 case "group":
                     groups[charge.key] = groups.get(charge.key, 0) + charge.millis
-        days[name] = DayUse(total=total, extra=extra, programs=programs, groups=groups)
+                case "site-rule":
+                    sites[charge.key] = sites.get(charge.key, 0) + charge.millis
+        days[name] = DayUse(total=total, extra=extra, programs=programs, groups=groups, sites=sites)
     return replace(usage, days=days)
 
 

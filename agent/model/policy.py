@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from agent.model.site import SiteAction, YouTube
+
 FORMAT = 1
 PAYLOAD_TYPE = "application/vnd.fairtime.policy+json;version=1"
 
@@ -62,13 +64,38 @@ class ProgramRule(_Closed, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(max_length=200)] | None = None
 
 
+class SiteRule(_Closed, frozen=True, kw_only=True):
+    """What one host and all below it, or one group of hosts, may do.  Exactly one of ``host`` and ``group`` is given.
+
+    A group is one of the family's own (``site_groups``), or what a list brings: one that comes with Fairtime, or one that was
+    handed in with ``fairtime lists``.  The most specific name decides, whoever wrote it; on a tie a rule of a host comes
+    before an own group and that before a list, and block before ask before allow.
+    """
+
+    id: Name | None = None
+    host: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    group: Name | None = None
+    action: SiteAction = "allow"
+    budget: ByDay | None = None
+    """Minutes a day; then it is closed until the next."""
+    hours: HoursByDay | None = None
+    reason: Annotated[str, Meta(max_length=200)] | None = None
+
+
 class SiteRules(_Closed, frozen=True, kw_only=True):
-    """Which hosts a child may visit.  A host covers its sub-hosts; help lines are always allowed."""
+    """Which hosts a child may visit.  A host covers its sub-hosts; help lines are always allowed.
+
+    ``mode`` is about what no rule names: closed (``allow-list``), open (``block-list``), or opened by asking.
+    ``allow`` and ``block`` are short for rules that say no more than that.
+    """
 
     mode: Literal["allow-list", "block-list", "ask"] = "block-list"
     allow: list[Name] = []
     block: list[Name] = []
+    rules: list[SiteRule] = []
     safe_search: bool = True
+    youtube: YouTube | None = None
+    """YouTube's own restricted mode; when absent it is moderate with ``safe_search`` and off without."""
 
 
 class Break(_Closed, frozen=True, kw_only=True):
@@ -152,6 +179,8 @@ class Family(_Closed, frozen=True, kw_only=True):
     """Accounts to leave alone: a grown-up's second account, a guest's."""
     groups: dict[Name, list[Name]] = {}
     """Own groups: a name and the catalogue ids, catalogue groups or program names in it."""
+    site_groups: dict[Name, list[Name]] = {}
+    """Own groups of sites: a name and the hosts in it; what has no dot is the group of a list."""
     profiles: dict[Name, Limits] = {}
     exceptions: list[DatedProfile] = []
     summary: Summary = Summary()

@@ -6,10 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-ChargeKind = Literal["total", "extra", "free", "program", "group", "unobserved", "unconfirmed"]
+ChargeKind = Literal["total", "extra", "free", "program", "group", "unobserved", "unconfirmed", "site", "site-rule"]
 """``total``: charged time. ``extra``: the part of total that a grant paid for. ``free``: in use, not counted.
 ``program``/``group``: running while in use, whether counted or not. ``unobserved``: the agent did not see.
-``unconfirmed``: not charged on the word of a hint alone (capped)."""
+``unconfirmed``: not charged on the word of a hint alone (capped).  ``site``: whole minutes in which a registrable host was
+asked for, while in use; ``site-rule``: minutes on the hosts of a site rule with minutes of its own, by the rule's key."""
 
 
 class Charge(Struct, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class DayUse(Struct, frozen=True, kw_only=True):
     extra: int = 0
     programs: dict[str, int] = {}
     groups: dict[str, int] = {}
+    sites: dict[str, int] = {}
+    """By the key of a site rule (``core.siterules``)."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):

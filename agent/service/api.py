@@ -206,7 +206,7 @@ class Api:
             return explain.program(self.loop.questions.why(child, program))
         if "." in subject and not subject.startswith("/"):
             assert child.moment is not None
-            found = SiteMatcher(site_plan(child.rules, child.moment, self._grants(name))).decide(subject)
+            found = SiteMatcher(site_plan(child.rules, child.moment, child.usage, self._grants(name))).decide(subject)
             return f"{found.host}: {found.action}. {found.sentence} [rule {found.rule}]"
         for limit in child.rules.plan(self.loop.engine.today(name)).programs:
             if subject in (limit.source.program, limit.source.name, limit.source.group, limit.source.id):

@@ -22,13 +22,14 @@ def window_start(today: str) -> str:
 
 
 class _Day:
-    __slots__ = ("extra", "groups", "programs", "total")
+    __slots__ = ("extra", "groups", "programs", "sites", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self.extra = 0
         self.programs: dict[str, int] = {}
         self.groups: dict[str, int] = {}
+        self.sites: dict[str, int] = {}
 
     def add(self, kind: str, key: str, millis: int) -> None:
         if kind == "total":
@@ -39,9 +40,17 @@ class _Day:
             self.programs[key] = self.programs.get(key, 0) + millis
         elif kind == "group":
             self.groups[key] = self.groups.get(key, 0) + millis
+        elif kind == "site-rule":
+            self.sites[key] = self.sites.get(key, 0) + millis
 
     def frozen(self) -> DayUse:
-        return DayUse(total=self.total, extra=self.extra, programs=dict(self.programs), groups=dict(self.groups))
+        return DayUse(
+            total=self.total,
+            extra=self.extra,
+            programs=dict(self.programs),
+            groups=dict(self.groups),
+            sites=dict(self.sites),
+        )
 
 
 class Sums:

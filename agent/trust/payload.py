@@ -27,7 +27,7 @@ def policy_of(envelope: Envelope) -> Policy:
     strict_json(envelope.payload)
     try:
         policy = msgspec.json.decode(envelope.payload, type=Policy)
-        refuse_errors(check(policy.family, policy.catalogue), "policy")
+        refuse_errors(check(policy.family, policy.catalogue, signed=True), "policy")
         compile_policy(policy)
     except (msgspec.DecodeError, PolicyError, ValueError) as error:
         raise TrustError(

@@ -151,7 +151,10 @@ def charge(kind: str, millis: int, key: str = "", child: str = "mia", day: str =
 
 
 def test_charges_add_up_by_day_program_and_group() -> None:
-    before = Usage(child="mia", days={DAY: DayUse(total=1, extra=2, programs={"chess": 3}, groups={"games": 4})})
+    before = Usage(
+        child="mia",
+        days={DAY: DayUse(total=1, extra=2, programs={"chess": 3}, groups={"games": 4}, sites={"videos": 5})},
+    )
     more = [
         charge("total", 99, child="leo"),
         charge("total", 10),
@@ -160,13 +163,22 @@ def test_charges_add_up_by_day_program_and_group() -> None:
         charge("program", 31, "sums"),
         charge("group", 40, "games"),
         charge("group", 41, "school"),
+        charge("site-rule", 50, "videos"),
+        charge("site-rule", 51, "chess.org"),
+        charge("site", 60, "chess.org"),
         charge("free", 50),
         charge("total", 60, day="2026-03-03"),
     ]
     assert added(before, more) == Usage(
         child="mia",
         days={
-            DAY: DayUse(total=11, extra=22, programs={"chess": 33, "sums": 31}, groups={"games": 44, "school": 41}),
+            DAY: DayUse(
+                total=11,
+                extra=22,
+                programs={"chess": 33, "sums": 31},
+                groups={"games": 44, "school": 41},
+                sites={"videos": 55, "chess.org": 51},
+            ),
             "2026-03-03": DayUse(total=60),
         },
     )

@@ -174,26 +174,33 @@ def test_the_whole_agreement() -> None:
         "  - A no holds for the day. You are told which it is, and you can talk about it.",
         "  - When nobody answers in time it is closed. The question stays open, and you can start it again.",
         "",
+        "Sites",
+        "  - Only what is named here is open. You can ask for any other site.",
+        "  - Search engines leave out what is not for children.",
+        "  - YouTube leaves out what is not for your age.",
+        "",
         "When time is up",
         "  - You are told before: 15 min, 1 min.",
         "  - You have 1 min to save.",
         "  - Then you are logged out, so save first.",
         "",
         "What is recorded",
-        "  - Minutes of use, which programs ran, and what was asked, given or not allowed.",
-        "  - Never what you write, your screen, or full addresses of pages.",
+        "  - Minutes of use, which programs ran, which sites were used, and what was asked, given or not allowed.",
+        "  - Of a site only its name. Never what you write, your screen, or full addresses of pages.",
         "  - It is kept for 8 weeks. You see all that your guardians see.",
         "",
         "Asking",
-        "  - You can ask for more time or a program in the Fairtime menu. A guardian sees it and answers.",
+        "  - You can ask for more time, a program or a site in the Fairtime menu. A guardian sees it and answers.",
         "  - Help lines are always open. They are never blocked, counted or recorded.",
         "  - These limits end when you are 18.",
     ]
 
 
 def test_an_agreement_about_almost_nothing() -> None:
-    text = agreement(rules('mode = "inform"\nunknown_programs = "allow"'), "mia", MONDAY)
-    assert text.splitlines()[:13] == [
+    text = agreement(
+        rules('mode = "inform"\nunknown_programs = "allow"\nsites = { safe_search = false }'), "mia", MONDAY
+    )
+    assert text.splitlines()[:16] == [
         "mia's agreement with ana",
         "",
         "When",
@@ -205,9 +212,44 @@ def test_an_agreement_about_almost_nothing() -> None:
         "Programs",
         "  - Anything else: may be used.",
         "",
+        "Sites",
+        "  - All sites are open, except what is named here.",
+        "",
         "When time is up",
         "  - Nothing is closed. You keep to it yourself.",
     ]
+
+
+def test_site_rules_in_the_agreement() -> None:
+    text = agreement(
+        rules(
+            """
+sites.mode = "ask"
+sites.youtube = "off"
+sites.allow = ["Sums.example", "bücher.example"]
+sites.block = ["bad.example"]
+sites.rules = [
+  { host = "chess.example", budget = { all = "30m" }, hours = { schooldays = ["15:00-16:00", "18:00-19:00"], sat = [] } },
+  { group = "videos", action = "ask", reason = "Together." },
+  { group = "games", action = "block" },
+]
+""",
+            more='[site_groups]\nvideos = ["a.example", "b.example", "films"]',
+        ),
+        "mia",
+        MONDAY,
+    )
+    start = text.splitlines().index("Sites")
+    assert text.splitlines()[start + 1 : start + 8] == [
+        "  - A site that is not named here opens when you ask for it and a guardian says yes.",
+        "  - Open: Sums.example, bücher.example.",
+        "  - Closed: bad.example.",
+        "  - chess.example: open, 30 min today, school days 15:00 to 16:00 and 18:00 to 19:00; Saturdays not.",
+        "  - videos (a.example, b.example, films): only after asking. Together.",
+        "  - games: closed.",
+        "  - Search engines leave out what is not for children.",
+    ]
+    assert text.splitlines()[start + 8] == ""
 
 
 @pytest.mark.parametrize(

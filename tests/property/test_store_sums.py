@@ -24,7 +24,7 @@ CHARGES = st.lists(
         child=st.sampled_from(CHILDREN),
         day=st.sampled_from(DAYS),
         hour=st.sampled_from([0, 23]),
-        kind=st.sampled_from(["total", "extra", "free", "program", "group"]),
+        kind=st.sampled_from(["total", "extra", "free", "program", "group", "site", "site-rule"]),
         key=st.sampled_from(["", "a'b", "ゲーム"]),
         millis=st.integers(0, 5_000) | st.just(86_400_000),
     ),
@@ -100,6 +100,7 @@ class Ledger(RuleBasedStateMachine):
                         extra=self.sum(mine, day, "extra"),
                         programs=self.by_key(mine, day, "program"),
                         groups=self.by_key(mine, day, "group"),
+                        sites=self.by_key(mine, day, "site-rule"),
                     )
             found = self.store.usage(child, TODAY).days
             assert {day: use for day, use in found.items() if day >= "2026-02-25"} == days

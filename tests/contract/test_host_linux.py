@@ -20,11 +20,12 @@ if sys.platform != "linux":
     pytest.skip("the Linux host runs on Linux", allow_module_level=True)
 
 from agent.errors import HostError
+from agent.platforms.base import Start
 from agent.platforms.linux import procfs
 from agent.platforms.linux.holding import Holder
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.starts import StartEvents
-from tests.contract.host_contract import HostContract, Key, Rig, until_seen
+from tests.contract.host_contract import HostContract, Key, Rig, until_gone, until_seen
 from tests.contract.logind_double import LogindDouble, needs_bus, private_bus
 
 R = TypeVar("R", bound="RealRig")
@@ -195,6 +196,15 @@ class TestLinuxHostByScan(HostContract):
         async for rig in rigged(LinuxHost(bus_address="unix:path=/nonexistent/bus"), RealRig):
             yield rig
             assert not rig.host._watching.starts.open_now, "this class tests the scan alone"
+
+    async def test_what_a_refused_program_has_started_before_it_was_seen_ends_with_it(self, opened: Rig) -> None:
+        await opened.host.observe()
+        keys = await opened.start(opened.child, "game", offspring=2)
+        assert len(keys) == 3
+        # What it started is nothing that anybody refuses: the shell's ``sleep``, say.
+        opened.host.on_start(lambda process: Start.DENY if process.key == keys[0] else Start.ALLOW)
+        await opened.host.observe()
+        assert await until_gone(opened, keys, within=2_000)
 
 
 class BusRig(RealRig):

@@ -511,7 +511,7 @@ class TestStopping:
     ) -> None:
         process = shells(f"trap 'echo saved > {tmp_path}/saved; exit' TERM; echo; while :; do sleep 0.05; done")
         process.send_signal(signal.SIGSTOP)
-        await stopping.stop(*key(process.pid), mine, at_once=False)
+        stopping.stop(*key(process.pid), mine, at_once=False)
         assert await self.gone(process.pid)
         assert (tmp_path / "saved").read_text() == "saved\n"
 
@@ -532,10 +532,10 @@ class TestStopping:
         await events.open()
         stopping = Stopping(events)
         try:
-            await stopping.stop(*key(process.pid), mine, at_once=False)
+            stopping.stop(*key(process.pid), mine, at_once=False)
             if at_once:
                 await asyncio.sleep(0.25)
-                await stopping.stop(*key(process.pid), mine, at_once=True)
+                stopping.stop(*key(process.pid), mine, at_once=True)
             for _ in range(80):
                 await asyncio.sleep(0.1)
                 pids = [int(word) for word in _text(tmp_path / "pids").split()]
@@ -561,9 +561,9 @@ class TestStopping:
         stopping = Stopping()
         before = len(os.listdir("/proc/self/fd"))
         try:
-            await stopping.stop(*key(process.pid), mine, at_once=False)
+            stopping.stop(*key(process.pid), mine, at_once=False)
             assert len(os.listdir("/proc/self/fd")) - before <= 201
-            await stopping.stop(*key(process.pid), mine, at_once=True)
+            stopping.stop(*key(process.pid), mine, at_once=True)
             assert await self.gone(*members)
         finally:
             await stopping.close()
@@ -575,7 +575,7 @@ class TestStopping:
         await asyncio.sleep(0.3)
         members = [process.pid, *procfs.children(process.pid)]
         assert len(members) > 5
-        await stopping.stop(*key(process.pid), mine, at_once=True)
+        stopping.stop(*key(process.pid), mine, at_once=True)
         assert await self.gone(*members)
         group = [int(n) for n in os.listdir("/proc") if n.isdigit() and _group(int(n)) == process.pid]
         assert await self.gone(*group)
@@ -585,18 +585,18 @@ class TestStopping:
     ) -> None:
         process = shells("echo; sleep 60")
         with pytest.raises(HostError):
-            await stopping.stop(*key(process.pid), lambda uid: False, at_once=True)
+            stopping.stop(*key(process.pid), lambda uid: False, at_once=True)
         with pytest.raises(HostError):
-            await stopping.stop(*key(os.getpid()), mine, at_once=True)
+            stopping.stop(*key(os.getpid()), mine, at_once=True)
         with pytest.raises(HostError):
-            await stopping.stop(*key(1), lambda uid: True, at_once=True)
+            stopping.stop(*key(1), lambda uid: True, at_once=True)
         assert running(process.pid)
 
     async def test_what_is_gone_is_success(self, stopping: Stopping) -> None:
         process = subprocess.Popen(["/bin/true"])
         started = key(process.pid)
         process.wait()
-        await stopping.stop(*started, mine, at_once=False)
+        stopping.stop(*started, mine, at_once=False)
 
     @pytest.mark.root
     @needs_root
@@ -606,7 +606,7 @@ class TestStopping:
         assert process.stdout is not None
         other = int(process.stdout.readline())
         try:
-            await stopping.stop(*key(process.pid), mine, at_once=True)
+            stopping.stop(*key(process.pid), mine, at_once=True)
             assert await self.gone(process.pid)
             assert running(other)
         finally:

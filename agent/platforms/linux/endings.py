@@ -221,7 +221,7 @@ class Endings:
 
     async def _stop(self, person: Person, strays: Iterable[Stray]) -> None:
         for stray in strays:
-            await self._stopping.stop(stray.process.pid, stray.process.started, person.owns, at_once=False)
+            self._stopping.stop(stray.process.pid, stray.process.started, person.owns, at_once=False)
 
     async def _stop_services(self, logind: Logind, uid: int) -> None:
         try:

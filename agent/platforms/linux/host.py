@@ -85,7 +85,8 @@ class LinuxHost:
         self._standing = Standing(lambda pid, _: self._watching.recheck(pid))
         self._watching = Watching(
             self.clock, self._identifier, self._standing,
-            awake=self._wake_soon, proved=lambda told: self._gating.told(told),
+            awake=self._wake_soon, end=lambda process: self._stop(process.pid, process.started, at_once=True),
+            proved=lambda told: self._gating.told(told),
         )  # fmt: skip
         self._study = Study(self._identifier, self._better)
         self._stopping = Stopping(self._watching.starts)
@@ -244,9 +245,12 @@ class LinuxHost:
     # ---- acting --------------------------------------------------------------------------------------------------
 
     async def stop(self, pid: int, started: int, *, at_once: bool) -> None:
+        self._stop(pid, started, at_once=at_once)
+
+    def _stop(self, pid: int, started: int, *, at_once: bool) -> None:
         uid = procfs.owner(pid)
         person = self._owners.by_uid(uid) if uid is not None else None
-        await self._stopping.stop(pid, started, person.owns if person else _owns_nothing, at_once=at_once)
+        self._stopping.stop(pid, started, person.owns if person else _owns_nothing, at_once=at_once)
 
     async def end_session(self, session: str, ending: Ending) -> None:
         """A lock that is asked for a second time, three seconds after the first and without effect, is a ``HostError``;

@@ -205,7 +205,7 @@ class Stopping:
             pids |= tree.pids()
         return pids
 
-    async def stop(self, pid: int, started: int, owns: Owns, *, at_once: bool) -> None:
+    def stop(self, pid: int, started: int, owns: Owns, *, at_once: bool) -> None:
         """Begin to stop (or hasten) the tree of ``(pid, started)``; success when it is gone already."""
         key = (pid, started)
         tree = self._trees.get(key)

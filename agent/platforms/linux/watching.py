@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class Watching:
-    """``awake`` is called when something started or was told that a tick should not wait for; ``proved`` each time the
-    kernel was asked whether it tells of starts."""
+    """``awake`` is called when something started or was told that a tick should not wait for; ``end`` kills a refused
+    program with all that it has started before it was seen; ``proved`` is told each time the kernel was asked whether it
+    tells of starts."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Watching:
         standing: Standing,
         *,
         awake: Callable[[], None],
+        end: Callable[[Process], None],
         proved: Callable[[bool], None],
     ) -> None:
         self.starts = StartEvents(self.started, self._lost)
@@ -46,6 +48,7 @@ class Watching:
         self._clock = clock
         self._standing = standing
         self._awake = awake
+        self._end = end
         self._proved = proved
         self._owners = Owners()
         self._baseline = True
@@ -142,8 +145,12 @@ class Watching:
             if answer in (Start.SETTLED, Start.ALLOW):
                 continue
             with signals.handle(process.pid, process.started) as pidfd:
-                if pidfd is not None:
-                    self._obey(pidfd, process, answer)
+                if pidfd is None:
+                    continue
+                if answer is Start.DENY:
+                    # It has run for a while: a script's `sleep`, which nobody would refuse, must not be left behind.
+                    self._end(process)
+                self._obey(pidfd, process, answer)
 
     def _obey(self, pidfd: int, process: Process, answer: Start) -> None:
         number = self._standing.obey(process, answer)

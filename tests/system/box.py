@@ -25,8 +25,14 @@ from tests.system.sessions import Session, open_session
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "system"
 MEMORY = 2 << 30
-PROCESSES = 4096
+PROCESSES = 2048
 """The PC's size, so that using all of it up costs the host nothing."""
+LIMITS = {
+    "v2": {"memory.max": MEMORY, "pids.max": PROCESSES},
+    "memory": {"memory.limit_in_bytes": MEMORY},
+    "pids": {"pids.max": PROCESSES},
+}
+"""By version or, for version 1, by controller."""
 Command = str | Sequence[str]
 
 
@@ -47,10 +53,31 @@ class Done:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The container's cgroups on the host: one of version 2, and where the host still keeps limits in version 1, those too."""
+
+    pc: list[Path]
+    """Everything that the PC runs."""
+    lab: list[Path]
+    """What a test enters the PC with.  Under version 1 beside the PC's own limit of processes: a child who uses that up must
+    not keep the test out as well.  Under version 2 the PC's systemd sees to that itself (``TasksMax=`` of user slices)."""
+
+    @classmethod
+    def make(cls, stack: ExitStack) -> Groups:
+        name = f"fairtime-{os.getpid()}-{time.monotonic_ns()}"
+        pc, lab = [], []
+        for kind, at in _hierarchies().items():
+            group = _group(at / name, LIMITS[kind], stack)
+            pc.append(group)
+            lab.append(_group(at / f"{name}-lab", {}, stack) if kind == "pids" else group)
+        return cls(pc, lab)
+
+
 class Box:
     """The PC.  Make it with ``boot``."""
 
-    def __init__(self, root: Path, leader: int, groups: list[Path], stack: ExitStack) -> None:
+    def __init__(self, root: Path, leader: int, groups: Groups, stack: ExitStack) -> None:
         self.root = root
         """The container's disk seen from the host; its /tmp, /run and /dev/shm are mounts that are not seen there."""
         self.leader = leader
@@ -70,7 +97,7 @@ class Box:
             root = stack.enter_context(image.mounted(disk, here / "root"))
             disk.unlink()  # the mount keeps it, and nothing stays behind however this ends
             install.install(root)
-            groups = _cgroups(stack)
+            groups = Groups.make(stack)
             leader = _start(root, groups, stack)
             box = cls(root, leader, groups, stack)
             box._wait_booted()
@@ -102,7 +129,7 @@ class Box:
         where = f"/sys/fs/cgroup{cgroup or '/system.slice/lab.slice'}"
         move = f'mkdir -p {where}; echo 0 > {where}/cgroup.procs && cd {home} && exec "$@"'
         return [
-            *_joining(self._groups), "nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
+            *_joining(self._groups.lab), "nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
             "env", "-i", *(f"{key}={value}" for key, value in setting.items()), "sh", "-c", move, "sh", *who, *words,
         ]  # fmt: skip
 
@@ -176,12 +203,12 @@ def kill(started: subprocess.Popen[bytes]) -> None:
         os.killpg(started.pid, signal.SIGKILL)
 
 
-def _start(root: Path, groups: list[Path], stack: ExitStack) -> int:
+def _start(root: Path, groups: Groups, stack: ExitStack) -> int:
     """Boot; returns the container's first process, as the host numbers it."""
     log = (BUILD / "console.log").open("wb")
     stack.callback(log.close)
     nspawn = subprocess.Popen(
-        [*_joining(groups), "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit",
+        [*_joining(groups.pc), "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit",
          "--private-network", f"--machine=fairtime-{os.getpid()}-{int(time.time())}", "--hostname=familypc",
          "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -217,8 +244,8 @@ def _joining(groups: list[Path]) -> list[str]:
     return ["sh", "-c", "".join(f"echo 0 > {group}/cgroup.procs && " for group in groups) + 'exec "$@"', "sh"]
 
 
-def _cgroups(stack: ExitStack) -> list[Path]:
-    """New cgroups for the container: one of version 2, and where the host still keeps limits in version 1, those too."""
+def _hierarchies() -> dict[str, Path]:
+    """Where cgroups of version 2, and controllers of version 1 that limit, are mounted."""
     places = {}
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
         _, at, kind, options, *_ = line.split()
@@ -226,21 +253,17 @@ def _cgroups(stack: ExitStack) -> list[Path]:
             places["v2"] = Path(at)
         elif kind == "cgroup":
             places.update({name: Path(at) for name in options.split(",") if name in ("memory", "pids")})
-    limits = {
-        "v2": {"memory.max": MEMORY, "pids.max": PROCESSES},
-        "memory": {"memory.limit_in_bytes": MEMORY},
-        "pids": {"pids.max": PROCESSES},
-    }
-    made = []
-    for kind, at in places.items():
-        group = at / f"fairtime-{os.getpid()}-{time.monotonic_ns()}"
-        group.mkdir()
-        stack.callback(_remove, group)
-        made.append(group)
-        for name, value in limits[kind].items():
-            if (group / name).exists():
-                (group / name).write_text(str(value), encoding="ascii")
-    return made
+    return places
+
+
+def _group(group: Path, limits: Mapping[str, int], stack: ExitStack) -> Path:
+    """A new cgroup with these limits, as far as the host has them; it goes with ``stack``."""
+    group.mkdir()
+    stack.callback(_remove, group)
+    for name, value in limits.items():
+        if (group / name).exists():
+            (group / name).write_text(str(value), encoding="ascii")
+    return group
 
 
 def _remove(group: Path) -> None:

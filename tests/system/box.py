@@ -205,11 +205,12 @@ def kill(started: subprocess.Popen[bytes]) -> None:
 
 def _start(root: Path, groups: Groups, stack: ExitStack) -> int:
     """Boot; returns the container's first process, as the host numbers it."""
-    log = (BUILD / "console.log").open("wb")
+    console = root.with_name("console.log")
+    log = console.open("wb")
     stack.callback(log.close)
     nspawn = subprocess.Popen(
         [*_joining(groups.pc), "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit",
-         "--private-network", f"--machine=fairtime-{os.getpid()}-{int(time.time())}", "--hostname=familypc",
+         "--private-network", f"--machine=fairtime-{time.monotonic_ns()}", "--hostname=familypc",
          "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         env={
@@ -225,7 +226,7 @@ def _start(root: Path, groups: Groups, stack: ExitStack) -> int:
             if Path(f"/proc/{child}/comm").read_text(encoding="utf-8").strip() == "systemd":
                 return child
         time.sleep(0.05)
-    raise RuntimeError("the container did not boot: " + (BUILD / "console.log").read_text(errors="replace")[-2000:])
+    raise RuntimeError("the container did not boot: " + console.read_text(errors="replace")[-2000:])
 
 
 def _end(nspawn: subprocess.Popen[bytes]) -> None:

@@ -1,16 +1,17 @@
-"""The table of attacks, ``build/bypass.json``, and the last line that ``make system`` ends with."""
+"""The table of attacks, ``build/bypass/``, and the last line that ``make system`` ends with."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.system.bypass.attack import Attack, Outcome
 
 ROOT = Path(__file__).resolve().parents[3]
-PLACE = ROOT / "build" / "bypass.json"
+PLACE = ROOT / "build" / "bypass"
 LIMITS = ROOT / "docs" / "limits.md"
 
 
@@ -19,8 +20,13 @@ def named() -> set[str]:
     return set(re.findall(r"^- `([a-z0-9-]+)`:", LIMITS.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def write(attacks: Sequence[Attack], found: Mapping[str, Outcome]) -> None:
-    """Keep the outcomes."""
+def forget() -> None:
+    """No outcome of a run before."""
+    shutil.rmtree(PLACE, ignore_errors=True)
+
+
+def write(name: str, attacks: Sequence[Attack], found: Mapping[str, Outcome]) -> None:
+    """Keep the outcomes of one PC's attacks."""
     rows = [
         {
             "id": attack.id, "attack": attack.title, "rows": list(attack.rows), "held": found[attack.id].held,
@@ -28,13 +34,13 @@ def write(attacks: Sequence[Attack], found: Mapping[str, Outcome]) -> None:
         }
         for attack in attacks
     ]  # fmt: skip
-    PLACE.parent.mkdir(exist_ok=True)
-    PLACE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PLACE.mkdir(parents=True, exist_ok=True)
+    (PLACE / f"{name}.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def conclude() -> int:
     """Print the table and the last line; 0 when what did not hold is named in docs/limits.md."""
-    rows = json.loads(PLACE.read_text(encoding="utf-8"))
+    rows = [row for file in sorted(PLACE.glob("*.json")) for row in json.loads(file.read_text(encoding="utf-8"))]
     known = named()
     unnamed = 0
     print()

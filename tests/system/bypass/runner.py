@@ -10,6 +10,7 @@ from tests.system.bypass.attack import Attack, Outcome
 from tests.system.bypass.lab import Lab, NoLogin
 
 AT_ONCE = 6
+ROOM = 14
 
 
 def run(lab: Lab, attacks: Sequence[Attack]) -> dict[str, Outcome]:
@@ -30,14 +31,11 @@ def run(lab: Lab, attacks: Sequence[Attack]) -> dict[str, Outcome]:
 
 def waves(attacks: Sequence[Attack]) -> list[list[Attack]]:
     """Attacks in groups that one policy has room for: it names sixteen children, two of them mia and leo."""
-    last = [one for one in attacks if one.alone or one.calm]
-    kids = [one for one in attacks if one.kid is not None and one not in last]
-    rest = [one for one in attacks if one.kid is None and one not in last]
-    size = 14 - sum(one.kid is not None for one in last)
-    found = [kids[start : start + size] for start in range(0, len(kids), size)] or [[]]
+    kids = [one for one in attacks if one.kid is not None]
+    rest = [one for one in attacks if one.kid is None]
+    found = [kids[start : start + ROOM] for start in range(0, len(kids), ROOM)] or [[]]
     for number, one in enumerate(rest):
         found[number % len(found)].append(one)
-    found[-1] += last
     return found
 
 

@@ -1,0 +1,35 @@
+"""The attacks of one PC: run once, then one test each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from tests.system.box import Box
+from tests.system.bypass import accounts, clock, files, ipc, programs, report, resources, runner, sessions
+from tests.system.bypass.attack import ATTACKS, Attack, Outcome
+from tests.system.bypass.lab import Lab
+
+THEMES = (programs, sessions, clock, files, ipc, accounts, resources)
+"""Each module has entered its attacks."""
+ONLY = os.environ.get("FAIRTIME_ATTACKS", "").split()
+"""Ids of the attacks to run while one is being written; all when empty."""
+TOGETHER = [attack for attack in ATTACKS.values() if not (attack.alone or attack.calm)]
+APART = [attack for attack in ATTACKS.values() if attack.alone or attack.calm]
+"""Those that want a PC without the others."""
+
+
+def played(box: Box, name: str, attacks: list[Attack]) -> Iterator[dict[str, Outcome]]:
+    """Their outcomes, which are kept for the table under ``name``; the body of a fixture."""
+    chosen = [attack for attack in attacks if not ONLY or attack.id in ONLY]
+    lab = Lab(box, chosen)
+    try:
+        found = runner.run(lab, chosen)
+        report.write(name, chosen, found)
+        yield found
+    finally:
+        lab.close()
+
+
+def wanted(attack: Attack) -> bool:
+    return not ONLY or attack.id in ONLY

@@ -17,7 +17,7 @@ def outcomes(box: Box) -> Iterator[dict[str, Outcome]]:
     yield from suite.played(box, "together", suite.TOGETHER)
 
 
-@pytest.mark.parametrize("attack", filter(suite.wanted, suite.TOGETHER), ids=lambda attack: attack.id)
+@pytest.mark.parametrize("attack", suite.chosen(suite.TOGETHER), ids=lambda attack: attack.id)
 def test_it_holds_or_is_named(attack: Attack, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[attack.id]
     assert outcome.held or attack.limit in report.named(), outcome.evidence

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.family import child, head
-from tests.system.box import Box
+from tests.system.box import Box, kill
 from tests.system.sessions import Refused, Session, sessions
 
 MIA = """
@@ -34,7 +34,7 @@ programs = [{ id = "forbidden", path = "/usr/local/bin/forbidden", action = "blo
 KINDS = ("x11", "wayland", "tty", "ssh")
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > {file}; sleep 0.1; done"
 STUBBORN = "trap '' TERM HUP INT; " + COUNT
-NOBODY = "! pgrep -u mia"
+NOBODY = "! pgrep -u mia || { ps -eo pid,ppid,user,stat,etimes,cgroup,args | grep -w mia; exit 1; }"
 PLAIN = """
 auth required pam_permit.so
 account required pam_permit.so
@@ -107,7 +107,7 @@ class Home:
 
     def clean(self) -> None:
         for process in self._started:
-            process.kill()
+            kill(process)
             process.communicate()
         self._started.clear()
         self.box.run("rm -f /tmp/*; loginctl disable-linger mia; pkill -KILL -u mia; true")
@@ -124,7 +124,7 @@ def house(box: Box) -> Iterator[Home]:
         quiet = session.spawn(["sh", "-c", "sleep 600; exec /usr/local/bin/forbidden 601 lab-now"])
         home.late = time.monotonic()
         yield home
-        quiet.kill()
+        kill(quiet)
         quiet.communicate()
     home.give()
     box.fairtime.policy(Path(__file__).with_name("family.toml").read_text(encoding="utf-8"))

@@ -492,6 +492,23 @@ class TestStarts:
         assert caught.value.advice
 
 
+class Slow:
+    """Tells of no forks, and takes so long over it that a process has seen its child stopped, and stands still itself."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def follow(self, _: object) -> None:
+        pass
+
+    def drain(self) -> None:
+        for _ in range(200):
+            stat = procfs.stat(self.pid)
+            if stat is None or stat.state == "T":
+                return
+            time.sleep(0.01)
+
+
 class TestStopping:
     @pytest.fixture
     async def stopping(self) -> AsyncIterator[Stopping]:
@@ -514,6 +531,28 @@ class TestStopping:
         stopping.stop(*key(process.pid), mine, at_once=False)
         assert await self.gone(process.pid)
         assert (tmp_path / "saved").read_text() == "saved\n"
+
+    @pytest.mark.root
+    @needs_root
+    async def test_who_switched_the_account_is_not_left_standing(self) -> None:
+        """``su`` stops itself when its program is stopped, and goes on only when it is told to."""
+        su = (
+            "import os, signal, sys\n"
+            f"pid = os.posix_spawn('/bin/setpriv', ['setpriv', '--reuid={NOBODY}', 'sh', '-c', 'trap : TERM HUP; echo; "
+            "while :; do sleep 0.05; done'], os.environ)\n"
+            "while os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1]): os.kill(os.getpid(), signal.SIGSTOP)\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", su], stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                (pid,) = procfs.children(process.pid)
+                stopping = Stopping(Slow(process.pid))
+                stopping.stop(*key(pid), lambda uid: uid == NOBODY, at_once=True)
+                assert await self.gone(process.pid)
+                await stopping.close()
+            finally:
+                process.kill()
 
     @pytest.mark.root
     @needs_root

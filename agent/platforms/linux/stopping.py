@@ -26,7 +26,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
     raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.errors import HostError
-from agent.platforms.linux import procfs
+from agent.platforms.linux import procfs, signals
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ class Tree:
     """How many of them."""
     _line: set[int] = field(default_factory=set)
     """Every pid that was a member, or descends from one, since the stop began; parents of new ones."""
+    _above: tuple[int, int] | None = None
+    """The root's parent, when that is another account's (one that is held must not go on) and did not stand still already."""
 
     def forked(self, parent: int, child: int) -> None:
         """The kernel tells of a fork; ``child`` may be gone already, and its children still come."""
@@ -84,6 +86,9 @@ class Tree:
         root = procfs.stat(self.pid)
         if root is not None and root.started == self.started:
             self._take(self.pid, self.started)
+            above = procfs.stat(root.parent) if self._above is None and root.parent > 1 else None
+            if above is not None and above.state != "T" and not self._owned(root.parent):
+                self._above = (root.parent, above.started)
         seen: set[int] = set()
         queue = [pid for pid, _ in self._held]
         while queue:
@@ -127,6 +132,13 @@ class Tree:
             if not self.collect() and len(self._held) == before:
                 break
         self.send(signal.SIGKILL)
+
+    def let_parent_go_on(self) -> None:
+        """``su`` and ``sudo`` stop themselves when they see their program stopped, and would wait for a dead one for ever."""
+        if self._above is not None:
+            stat = procfs.stat(self._above[0])
+            if stat is not None and stat.state == "T":
+                signals.send_to(self._above[0], signal.SIGCONT, self._above[1])
 
     def alive(self) -> bool:
         """Whether any member still runs; those that do not are let go."""
@@ -282,5 +294,8 @@ class Stopping:
             except HostError as error:
                 log.warning("%s", error)
                 break
+        if killed:
+            await asyncio.sleep(_WATCH)
+            tree.let_parent_go_on()
         tree.close()
         self._end(key)

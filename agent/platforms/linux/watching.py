@@ -75,8 +75,11 @@ class Watching:
         self.table.watch(owners)
         self._baseline = True
 
-    def started(self, pid: int) -> None:
-        """A new image or a new owner: the hot path.  Most starts on a PC are no child's and cost one system call."""
+    def started(self, pid: int, *, late: bool = False) -> None:
+        """A new image or a new owner: the hot path.  Most starts on a PC are no child's and cost one system call.
+
+        ``late``: it was not the kernel that told, and the program may have started others meanwhile.
+        """
         uid = procfs.owner(pid)
         if uid is None:
             return
@@ -89,13 +92,13 @@ class Watching:
             process = self.table.read(pid, person) if pidfd is not None else None
             if pidfd is not None and process is not None:
                 if self.decide is not None:
-                    self._obey(pidfd, process, self.decide(process))
+                    self._obey(pidfd, process, self.decide(process), late=late)
                 self._awake()
 
     def look_after(self, pids: Iterable[int]) -> None:
         """Programs that the exec gate has heard of, where the kernel tells of none itself."""
         for pid in pids:
-            self.started(pid)
+            self.started(pid, late=True)
 
     def rescan(self) -> None:
         """Look at everything again and judge what was not known."""
@@ -145,14 +148,13 @@ class Watching:
             if answer in (Start.SETTLED, Start.ALLOW):
                 continue
             with signals.handle(process.pid, process.started) as pidfd:
-                if pidfd is None:
-                    continue
-                if answer is Start.DENY:
-                    # It has run for a while: a script's `sleep`, which nobody would refuse, must not be left behind.
-                    self._end(process)
-                self._obey(pidfd, process, answer)
+                if pidfd is not None:
+                    self._obey(pidfd, process, answer, late=True)
 
-    def _obey(self, pidfd: int, process: Process, answer: Start) -> None:
+    def _obey(self, pidfd: int, process: Process, answer: Start, *, late: bool) -> None:
+        if late and answer is Start.DENY:
+            # It has run for a while: a script's ``sleep``, which nobody would refuse, must not be left behind.
+            self._end(process)
         number = self._standing.obey(process, answer)
         if number is not None:
             signals.send(pidfd, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.system.box import kill
 from tests.system.bypass.attack import Outcome, attack
 from tests.system.bypass.lab import SHORT, Lab
 from tests.system.bypass.sessions import _play
@@ -49,7 +50,7 @@ def processes(lab: Lab) -> Outcome:
     count = lab.box.run("ls -d /proc/[0-9]* | wc -l").out.strip()
     outcome = lab.play(lab.mia, "while :; do $BAG/game; done", seconds=8)
     lab.box.run("pkill -9 -u mia -x sleep; pkill -9 -u mia -x sh")
-    bomb.kill()
+    kill(bomb)
     bomb.communicate()
     _renew(lab)
     after = _afterwards(lab, f"{count or 'too many'} processes")

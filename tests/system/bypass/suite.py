@@ -19,17 +19,16 @@ APART = [attack for attack in ATTACKS.values() if attack.alone or attack.calm]
 """Those that want a PC without the others."""
 
 
+def chosen(attacks: list[Attack]) -> list[Attack]:
+    return [attack for attack in attacks if not ONLY or attack.id in ONLY]
+
+
 def played(box: Box, name: str, attacks: list[Attack]) -> Iterator[dict[str, Outcome]]:
-    """Their outcomes, which are kept for the table under ``name``; the body of a fixture."""
-    chosen = [attack for attack in attacks if not ONLY or attack.id in ONLY]
-    lab = Lab(box, chosen)
+    """The outcomes of those that are chosen, kept for the table under ``name``; the body of a fixture."""
+    lab = Lab(box, chosen(attacks))
     try:
-        found = runner.run(lab, chosen)
-        report.write(name, chosen, found)
+        found = runner.run(lab, chosen(attacks))
+        report.write(name, chosen(attacks), found)
         yield found
     finally:
         lab.close()
-
-
-def wanted(attack: Attack) -> bool:
-    return not ONLY or attack.id in ONLY

@@ -7,7 +7,6 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +18,11 @@ import dns.query
 from agent.filter import line
 from agent.filter.control import Lists, Serve, Served, Serving, ToResolver, ToService, Troubles
 from agent.model.site import HostRule, SiteLane, SitePlan
+from agent.platforms.linux.resolving import command
 
 LONG = 20.0
 """Seconds after which something that should happen soon counts as not happening."""
 M = TypeVar("M")
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def plan(child: str = "mia", *, allow: tuple[str, ...] = (), block: tuple[str, ...] = (), **more: Any) -> SitePlan:
@@ -46,9 +45,7 @@ class Resolver:
         self.heard: list[ToService | ToResolver] = []
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent.filter", str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=ROOT
-            )
+            self.process = subprocess.Popen(command(theirs.fileno()), pass_fds=[theirs.fileno()], cwd="/")
         self.line = line.for_service(ours)
         if lists:
             self.lists(book)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from agent.core.hosts import canonical, is_address
 from agent.model.site import HostRule, SiteAction, SitePlan, SiteVerdict
@@ -94,19 +93,21 @@ class SiteMatcher:
         self.missing = tuple(sorted({rule.group for rule in plan.groups} - set(names.bits)))
         """Groups that rules name and no list has: their rules do nothing, which must be told."""
         self._names = names
-        self._always = frozenset(plan.always)
         watched = frozenset(plan.watched)
         self._hosts: dict[str, Ruling] = {}
         for rule in plan.hosts:
             kept = self._hosts.get(rule.host)
             if kept is None or STRICTNESS[rule.action] > STRICTNESS[kept.action]:
                 self._hosts[rule.host] = _own(rule, watched)
+        self._hosts |= dict.fromkeys(plan.always, _HELP)
         # The strictest first: the first whose bit a name has is the one that decides there.
         self._groups = tuple(
             (names.bits[rule.group], Ruling(rule.action, rule.rule, "", rule.group, rule.reason, rule.rule in watched))
             for rule in sorted(plan.groups, key=lambda rule: -STRICTNESS[rule.action])
             if rule.group in names.bits
         )
+        self._strictest: dict[int, Ruling] = {}
+        """Bits → the group's ruling that decides among them; as few as there are combinations in the lists."""
         self._mask = 0
         for bit, _ in self._groups:
             self._mask |= bit
@@ -144,20 +145,36 @@ class SiteMatcher:
         return tuple(sorted(group for group, bit in self._names.bits.items() if mask & bit))
 
     def _find(self, host: str) -> Ruling:
+        # On the way of every new name that a child's PC asks for: no generator and no copy that can be spared.
+        address = is_address(host)
+        named = self._hosts
         own: Ruling | None = None
-        for name in parents(host):
-            if name in self._always:
-                return _HELP
-            if own is None:
-                own = self._hosts.get(name)
-        if own is None or len(own.name) < len(host):
+        name = host
+        while True:
+            found = named.get(name)
+            if found is not None:
+                if found is _HELP:
+                    return _HELP
+                own = own or found
+            at = -1 if address else name.find(".")
+            if at < 0:
+                break
+            name = name[at + 1 :]
+        mask = self._mask
+        if mask and (own is None or len(own.name) < len(host)):
             least = 0 if own is None else len(own.name)
-            for name, bits in self._covering(host) if self._mask else ():
+            for name, bits in self._names.covering(host):
                 if len(name) <= least:
                     break
-                if bits & self._mask:
-                    return next(replace(ruling, name=name) for bit, ruling in self._groups if bits & bit)
-        return own or (self._address if is_address(host) else self._unnamed)
+                if bits & mask and (not address or name == host):
+                    return self._in_groups(name, bits & mask)
+        return own or (self._address if address else self._unnamed)
+
+    def _in_groups(self, name: str, bits: int) -> Ruling:
+        ruling = self._strictest.get(bits)
+        if ruling is None:
+            ruling = self._strictest[bits] = next(ruling for bit, ruling in self._groups if bits & bit)
+        return Ruling(ruling.action, ruling.rule, name, ruling.group, ruling.reason, ruling.watched)
 
     def _covering(self, host: str) -> Iterable[tuple[str, int]]:
         found = self._names.covering(host)

@@ -32,8 +32,6 @@ WATCHED_TTL = 30
 """Seconds for what is timed, so that every minute of use is seen."""
 HOT = 1024
 """Questions whose answer is kept byte by byte."""
-HOT_FOR = 1.0
-"""Seconds that an allowed one is: its TTL is then counted anew."""
 
 _SINK = ipaddress.IPv4Address(SINK).packed
 _LOOPBACK = {wire.A: b"\x7f\0\0\1", wire.AAAA: bytes(15) + b"\1"}
@@ -42,6 +40,7 @@ _NOT_READY, _FILTERED, _NO_SERVER = 14, 17, 22
 """Extended errors (RFC 8914, 4)."""
 _NO_DATA = wire.no_data(BLOCK_TTL)
 _BLOCKED = (wire.record(wire.A, BLOCK_TTL, _SINK),)
+_BLOCKED_HEAD = {flags: wire.HEADER.pack(0, wire.QR | wire.RA | flags, 1, 1, 0, 0)[2:] for flags in (0, wire.RD)}
 
 Send = Callable[[bytes], object]
 _HOT_ENTRY = tuple[float, bytes, Tally | None]
@@ -118,7 +117,9 @@ class Answers:
     def _blocked(self, query: wire.Query, ruling: Ruling, hot: bytes) -> bytes:
         tally = self._count(query, ruling)
         extra = wire.explained(_FILTERED, sentence(ruling, query.host)) if query.edns else b""
-        if query.type == wire.A:
+        if not extra and query.type == wire.A and not query.flags & wire.CD:
+            reply = query.number + _BLOCKED_HEAD[query.flags & wire.RD] + query.wire + _BLOCKED[0]
+        elif query.type == wire.A:
             reply = wire.reply(query, wire.NOERROR, _BLOCKED, extra=extra)
         else:
             reply = wire.reply(query, wire.NOERROR, authority=_NO_DATA, extra=extra)
@@ -136,6 +137,8 @@ class Answers:
         return tally
 
     def _keep_hot(self, key: bytes, reply: bytes, seconds: float, tally: Tally | None) -> None:
+        if (tally.times < 2) if tally is not None else self.uses.full:
+            return  # a flood of names of which none comes twice drives nothing out
         if len(self.hot) >= HOT:
             self.hot.clear()
         self.hot[key] = (self._loop.now + seconds, reply[2:], tally)
@@ -145,9 +148,10 @@ class Answers:
     def _known(self, query: wire.Query, found: Kept, ruling: Ruling, hot: bytes) -> bytes:
         now = self._loop.now
         tally = self._count(query, ruling) if wire.code_of(found.data) == wire.NOERROR else None
-        reply = wire.to_asker(query, found.at(now, WATCHED_TTL if ruling.watched else TTL))
+        most = WATCHED_TTL if ruling.watched else TTL
+        reply = wire.to_asker(query, found.at(now, most))
         if hot and len(reply) <= query.size:
-            self._keep_hot(hot, reply, min(HOT_FOR, found.until - now), tally)
+            self._keep_hot(hot, reply, found.same_for(now, most), tally)
         return reply
 
     def _arrived(self, query: wire.Query, send: Send, datagram: bool, reply: Reply | None) -> None:

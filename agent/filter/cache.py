@@ -32,6 +32,11 @@ class Kept(Struct, frozen=True):
         """The answer as it is now, with TTLs of ``most`` seconds at most."""
         return wire.with_ttls(self.data, self.ttls, int(now - self.since), most)
 
+    def same_for(self, now: float, most: int) -> float:
+        """Seconds in which ``at`` gives the same again: a second, or until the shortest TTL falls below ``most``."""
+        left = min((seconds for _, seconds in self.ttls), default=0) - most - (now - self.since)
+        return min(max(1.0, left), self.until - now)
+
 
 class Cache:
     """Bounded: when the fresh half is full, the older half is dropped."""

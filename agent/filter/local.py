@@ -29,17 +29,20 @@ _REVERSE = re.compile(r"(?:\d{1,3}\.){1,4}in-addr\.arpa|(?:[0-9a-f]\.){1,32}ip6\
 
 def answer(host: str, kind: int) -> Answer | None:
     """What to answer for a name; ``None`` when the child's rules decide."""
-    if host in _CANARIES or _below(host, _NOWHERE):
+    if host in _CANARIES:
         return "no-name"
-    if host == "resolver.arpa" or host.endswith(".resolver.arpa"):
+    dot = host.rfind(".")
+    if dot >= 0 and host[dot + 1 :] not in _LAST:
+        return None  # nearly all
+    if _below(host, _NOWHERE):
+        return "no-name"
+    if _below(host, ("resolver.arpa",)):
         return "no-data"  # how a client finds this server's encrypted twin (RFC 9462): there is none
-    if host == "localhost" or host.endswith(".localhost"):
+    if _below(host, ("localhost",)):
         return "loopback"
     if not host:
         return "network" if kind in (wire.NS, wire.SOA, wire.DS, wire.DNSKEY) else "no-data"
-    if "." not in host or _below(host, _NETWORK):
-        return "network"
-    return None
+    return "network" if dot < 0 or _below(host, _NETWORK) else None
 
 
 def is_reverse(host: str) -> bool:
@@ -48,10 +51,7 @@ def is_reverse(host: str) -> bool:
 
 
 def _below(host: str, zones: tuple[str, ...]) -> bool:
-    last = host.rpartition(".")[2]
-    if last not in _LAST:
-        return False
     return any(host == zone or host.endswith(f".{zone}") for zone in zones)
 
 
-_LAST = frozenset(zone.rpartition(".")[2] for zone in (*_NETWORK, *_NOWHERE))
+_LAST = frozenset(zone.rpartition(".")[2] for zone in (*_NETWORK, *_NOWHERE, "localhost", "resolver.arpa"))

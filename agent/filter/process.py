@@ -56,6 +56,8 @@ def main(words: list[str]) -> int:
     resolver = Resolver(line.for_resolver(end), safe, languages)
     gc.collect()
     gc.freeze()
+    # Nothing here refers in circles on the way of a packet; what little does is looked for once a minute.
+    gc.disable()
     resolver.run()
     return 0
 
@@ -215,6 +217,7 @@ class Resolver:
         for start in range(0, len(sites), _AT_ONCE):
             self._say(Used(minute=minute, sites=tuple(sites[start : start + _AT_ONCE]), watched=tuple(watched)))
             watched.clear()
+        gc.collect()
 
 
 _AT_ONCE = 500

@@ -81,9 +81,9 @@ def read_query(data: bytes) -> Query:
         raise Malformed("no question")
     if data[2] & 0x78:
         raise Unanswerable(NOTIMP)
-    questions, answers, authorities, more = _COUNTS.unpack_from(data, 4)
-    if questions != 1 or answers or authorities or more > 1 or total > LONGEST_QUERY:
-        raise Unanswerable(FORMERR)
+    more = data[11]
+    if data[4:11] != b"\0\1\0\0\0\0\0" or more > 1 or total > LONGEST_QUERY:
+        raise Unanswerable(FORMERR)  # another number of questions than one, answers to them, or more than an OPT record
     labels = []
     at = 12
     try:

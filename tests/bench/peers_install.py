@@ -64,6 +64,24 @@ def little_brother(cache: Path) -> Place:
     return Place(python)
 
 
+def unpacked(cache: Path, program: str, *packages: str) -> Place:
+    """A program out of Debian's packages, with the libraries of those named after it, and nothing installed."""
+    folder = cache / program
+    found = next(folder.glob(f"usr/*bin/{program}"), None)
+    if found is None:
+        if not shutil.which("apt-get"):
+            return Place(None, f"{program} is fetched as a Debian package, and there is no apt-get")
+        fresh = cache / f"{program}.debs"
+        fresh.mkdir(exist_ok=True)
+        why = _run(["apt-get", "download", *packages], fresh)
+        for package in sorted(fresh.glob("*.deb")):
+            why = why or _run(["dpkg-deb", "-x", str(package), str(folder)], cache)
+        found = next(folder.glob(f"usr/*bin/{program}"), None)
+        if found is None:
+            return Place(None, f"apt-get download {' '.join(packages)}: {why or 'nothing came'}")
+    return Place(found)
+
+
 def _installed(package: str) -> bool:
     asked = ["dpkg-query", "-W", "-f=${Status}", package]
     return "ok installed" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MODULES = ("bench_core", "bench_host", "bench_gate", "bench_endings", "bench_summary", "bench_service", "bench_peers")
+MODULES = (
+    "bench_core",
+    "bench_host",
+    "bench_gate",
+    "bench_endings",
+    "bench_summary",
+    "bench_service",
+    "bench_peers",
+    "bench_dns",
+)
 BUILD = Path("build")
 
 

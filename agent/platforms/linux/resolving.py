@@ -51,7 +51,7 @@ PAUSES = (0.0, 0.2, 1.0, 5.0, 15.0)
 """Seconds before the next is started, after so many that did not last."""
 LASTED = 60.0
 """Seconds after which one counts as one that lasted."""
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.filter.process import main; raise SystemExit(main(sys.argv[2:]))"
+_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.filter.__main__ import main; raise SystemExit(main(sys.argv[2:]))"
 
 
 class Resolver:

@@ -7,7 +7,7 @@ PACKAGES := installer/linux/test-packages.txt
 SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check system bench pictures package lock fix mutate clean desktop-packages system-packages
+.PHONY: help setup run test check system bench pictures package lock fix fuzz mutate clean desktop-packages system-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -54,8 +54,13 @@ pictures: setup desktop-packages ## pictures of tray, notice and summary
 package: setup ## one folder with the service, the tray and the command line, in dist/
 	$(BIN)/pyinstaller --noconfirm --clean --log-level WARN build.spec
 	dist/fairtime/fairtime trial >build/trial.log || { cat build/trial.log; exit 1; }
-	test ! -e dist/fairtime/fairtime-gate || { dist/fairtime/fairtime-gate; test $$? -eq 2; }
+	for part in gate resolver; do \
+	    test ! -e dist/fairtime/fairtime-$$part || { dist/fairtime/fairtime-$$part; test $$? -eq 2 || exit 1; }; \
+	done
 	@echo "dist/fairtime runs: its trial ended well"
+
+fuzz: setup ## a million broken DNS packets from both sides, other ones each time
+	FUZZ=1000000 $(BIN)/pytest -q tests/property/test_resolver_fuzz.py
 
 mutate: setup ## break the core in every way mutmut knows, and count what its tests notice; MODULE=usage does one
 	$(BIN)/python -m tests.mutate $(MODULE)

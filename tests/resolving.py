@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dns.exception
 import dns.message
 import dns.query
 
 from agent.filter import line
+from agent.filter.command import command
 from agent.filter.control import Lists, Serve, Served, Serving, ToResolver, ToService, Troubles
 from agent.model.site import HostRule, SiteLane, SitePlan
-from agent.platforms.linux.resolving import command
 
 LONG = 20.0
 """Seconds after which something that should happen soon counts as not happening."""
@@ -90,8 +91,14 @@ class Resolver:
         self, name: str, kind: str = "A", child: str = "mia", *, tcp: bool = False, at: str = "127.0.0.1", **more: Any
     ) -> dns.message.Message:
         message = dns.message.make_query(name, kind, **({"use_edns": 0, "payload": 1232} | more))
-        ask = dns.query.tcp if tcp else dns.query.udp
-        return ask(message, at, timeout=LONG, port=self.served[child].dns_port)
+        port = self.served[child].dns_port
+        if tcp:
+            return dns.query.tcp(message, at, timeout=LONG, port=port)
+        for _ in range(4):
+            with contextlib.suppress(dns.exception.Timeout):
+                # As programs do: a datagram may be lost, when a queue is full.
+                return dns.query.udp(message, at, timeout=LONG / 4, port=port)
+        raise AssertionError(f"no answer for {name}")
 
     def http(self, text: bytes, child: str = "mia") -> bytes:
         """The whole answer to a whole request."""

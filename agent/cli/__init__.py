@@ -50,7 +50,7 @@ def _modules(given: Sequence[str]) -> tuple[_Theme, ...]:
     """The modules whose commands there are.  What stays in memory, and each job, is spared the commands for people."""
     from agent.cli import service
 
-    if given and given[0] in ("service", "tray", "job"):
+    if given and given[0] in ("service", "tray", "job", "resolver"):
         return (service,)
     from agent.cli import asking, audit, guardian, keys, learn, policy, setup, simulate, summary, trial
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from agent.errors import HostError
+
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
@@ -28,10 +30,13 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     run.set_defaults(run=_serve)
     one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
     one.set_defaults(run=_tray)
-    # The tray and the service start these in a bundle, which has no “python -m”.
+    # The tray, the service and systemd start these in a bundle, which has no “python -m”.
     one = sub.add_parser("dialog")
     one.add_argument("kind")
     one.set_defaults(run=_dialog)
+    one = sub.add_parser("resolver")
+    one.add_argument("socket", type=int)
+    one.set_defaults(run=_resolver)
     one = sub.add_parser("job")
     one.add_argument("name")
     one.set_defaults(run=_job)
@@ -71,6 +76,18 @@ def _dialog(options: argparse.Namespace) -> int:
     from agent.tray.dialogs import main
 
     return main([options.kind])
+
+
+def _resolver(options: argparse.Namespace) -> int:
+    import os
+
+    if sys.platform != "linux":
+        raise HostError("The resolver is for Linux")
+    from agent.filter.command import command
+
+    # As itself, and without the commands for people in its memory.
+    words = command(options.socket)
+    os.execv(words[0], words)
 
 
 def _job(options: argparse.Namespace) -> int:

@@ -201,6 +201,7 @@ take_away() {
     known | grep -q . || fail "Fairtime's list of its files is not there: $manifest" "Nothing was taken away."
     if booted; then
         systemctl disable --now --quiet fairtime.service || true
+        systemctl stop --quiet fairtime-resolver.socket 'fairtime-resolver@*.service' || true
         for frozen in /sys/fs/cgroup/user.slice/user-*.slice/cgroup.freeze; do
             [ ! -w "$frozen" ] || echo 0 >"$frozen"
         done
@@ -300,6 +301,9 @@ list_program "$WAS"
 if [ -x "$root$lib/bin/fairtime" ]; then link "$lib/bin/fairtime" "$prefix/bin/fairtime"; else link "$lib/fairtime" "$prefix/bin/fairtime"; fi
 
 put "$here/fairtime.service" "$prefix/lib/systemd/system/fairtime.service" 644
+for unit in fairtime-resolver.socket fairtime-resolver@.service; do
+    put "$here/$unit" "$prefix/lib/systemd/system/$unit" 644
+done
 put "$here/fairtime.slice" "$prefix/lib/systemd/system/fairtime.slice" 644
 put "$here/sysusers.conf" "$prefix/lib/sysusers.d/fairtime.conf" 644
 put "$here/fairtime-tray.desktop" /etc/xdg/autostart/fairtime-tray.desktop 644
@@ -349,6 +353,8 @@ mv -f -- "$own/manifest.new" "$manifest"
 rm -f -- "$own/manifest.aside"
 if booted; then
     systemctl daemon-reload
+    # An earlier version's resolver goes with it: the service has the next one started.
+    systemctl try-restart fairtime-resolver.socket
     systemctl try-restart fairtime.service
 fi
 printf 'Fairtime is in place.  Now: sudo fairtime setup\n'

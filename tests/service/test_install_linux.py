@@ -244,12 +244,14 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("there is no systemd-analyze")
-    for name in ("fairtime.service", "fairtime.slice"):
+    units = ("fairtime.service", "fairtime.slice", "fairtime-resolver.socket", "fairtime-resolver@.service")
+    for name in units:
         text = (INSTALLER / name).read_text().replace("@prefix@/bin/fairtime", "/bin/true")
         (tmp_path / name).write_text(text)
+    paths = [str(tmp_path / name) for name in units if name != "fairtime.slice"]
     done = subprocess.run(
-        [tool, "verify", "--man=no", "--recursive-errors=no", str(tmp_path / "fairtime.service")], capture_output=True, text=True, check=False
-    )  # fmt: skip
+        [tool, "verify", "--man=no", "--recursive-errors=no", *paths], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) not in done.stderr  # a line about ours: an unknown key, say
 

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from agent.errors import FairtimeError
 from agent.filter import line
+from agent.filter.command import command
 from agent.filter.control import (
     Answered,
     Ask,
@@ -51,7 +52,6 @@ PAUSES = (0.0, 0.2, 1.0, 5.0, 15.0)
 """Seconds before the next is started, after so many that did not last."""
 LASTED = 60.0
 """Seconds after which one counts as one that lasted."""
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.filter.__main__ import main; raise SystemExit(main(sys.argv[2:]))"
 
 
 class Resolver:
@@ -291,13 +291,6 @@ class Resolver:
                 self._heard(message)
             case _:
                 self._lost("it said what only the service says")
-
-
-def command(fd: int) -> list[str]:
-    """The resolver's command line."""
-    if getattr(sys, "frozen", False):
-        return [str(Path(sys.executable).with_name("fairtime-resolver")), str(fd)]
-    return [sys.executable, "-I", "-B", "-c", _CODE, str(Path(__file__).resolve().parents[3]), str(fd)]
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

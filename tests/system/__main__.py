@@ -48,6 +48,9 @@ def main(words: list[str]) -> int:
         )  # fmt: skip
     import pytest
 
+    from tests.system import image
+
+    image.cached()  # before any test's time runs
     os.chdir(ROOT)
     return int(pytest.main(["-p", "no:randomly", "-p", "no:cacheprovider", *words]))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from agent.clock import SECOND, Instant, Millis, between
+from agent.clock import MINUTE, SECOND, Instant, Millis, between
 from agent.core.activity import Activity, activity
 from agent.core.authorize import ADMINISTRATOR
 from agent.core.constraints import Moment, moment
@@ -31,6 +31,8 @@ from agent.model.snapshot import Session, Snapshot
 from agent.model.usage import Charge, Folding, Usage
 from agent.model.verdict import Effect, Ladder
 
+NEAR = MINUTE
+"""With less time than this left, seconds matter."""
 NOTABLE_GAP = 30 * SECOND
 """A shorter time without observation is not worth a line; it is charged or not just the same."""
 
@@ -295,6 +297,21 @@ class Engine:
         if self._shown.get(name) != shown:
             self._shown[name] = shown
             out.changed = True
+
+    @property
+    def easy(self) -> bool:
+        """Whether nothing is near: every child who is there has minutes left, and nothing stands still or is ending."""
+        return all(
+            child.decision is None
+            or child.absent_on is not None
+            or (
+                child.decision.verdict.stage in ("open", "paused")
+                and (child.decision.verdict.remaining is None or child.decision.verdict.remaining > NEAR)
+                and not child.ladder.stopping
+                and not child.ladder.held
+            )
+            for child in self.children.values()
+        )
 
     # ---- what holds now ------------------------------------------------------------------------------------------
 

@@ -35,8 +35,10 @@ from agent.service.store import Store
 log = logging.getLogger(__name__)
 
 TICK = 1.0
+EASY = 2.5
+"""Seconds between ticks while the host tells of sessions and starts by itself and nothing is near: two make ``SAVE_EVERY``."""
 CALM = 4.0
-"""Seconds between ticks while no child is at the PC and the host tells of sessions and starts by itself."""
+"""The same while no child is at the PC."""
 SHORTEST = 0.1
 """Seconds between two ticks however often the host wakes the loop: a child can start programs without end."""
 SAVE_EVERY = 5 * SECOND
@@ -146,10 +148,9 @@ class Loop:
 
     async def _rest(self) -> None:
         """Until the next tick is due, or something cannot wait; one wake-up of the processor when nothing happens."""
-        calm = self._events and not self.snapshot.sessions and not self.snapshot.processes
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        due = loop.call_later(CALM if calm else TICK, self._wake.set)
+        due = loop.call_later(self.pause(), self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -158,6 +159,14 @@ class Loop:
         if early > 0:
             await asyncio.sleep(early)
         self._wake.clear()
+
+    def pause(self) -> float:
+        """Seconds until a tick is due though nothing happens."""
+        if not self._events:
+            return TICK
+        if not self.snapshot.sessions and not self.snapshot.processes:
+            return CALM
+        return EASY if self.engine.easy else TICK
 
     # ---- one tick ------------------------------------------------------------------------------------------------
 

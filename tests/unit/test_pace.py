@@ -1,0 +1,68 @@
+"""How soon the service looks again: seldom while nothing is near, every second when seconds matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.clock import HOUR, MINUTE
+from agent.model.program import ProgramId
+from agent.platforms.base import Capability
+from agent.service.loop import CALM, EASY, SAVE_EVERY, SHORTEST, TICK
+from tests.house import LIMITS, House, family
+
+HOUR_A_DAY = LIMITS.replace('"12h"', '"1h"')
+OWN = ProgramId(name="game", path="/home/mia/game", sha256="a" * 64)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, family(limits=HOUR_A_DAY))
+
+
+async def test_nobody_there_then_somebody_then_little_time_then_none(house: House) -> None:
+    await house.tick()
+    assert house.loop.pause() == CALM
+    house.host.login("mia")
+    await house.tick()
+    assert house.loop.pause() == EASY
+    for _ in range(59):
+        await house.tick(MINUTE)
+    assert house.loop.pause() == TICK, "a minute is left"
+    await house.tick(2 * MINUTE)
+    assert house.loop.pause() == TICK, "the session ends"
+
+
+async def test_what_stands_still_is_watched_closely(house: House) -> None:
+    house.host.login("mia")
+    await house.tick()
+    held = house.start(OWN)
+    assert held is not None and house.still(held)
+    await house.tick()
+    assert house.loop.pause() == TICK
+
+
+async def test_who_is_not_there_does_not_matter(tmp_path: Path) -> None:
+    """A sister whose minutes are used up, and who has gone, keeps nobody awake."""
+    house = House(tmp_path, family(limits=HOUR_A_DAY))
+    session = house.host.login("mia")
+    await house.tick()
+    await house.tick(HOUR + MINUTE)
+    house.host.logout(session.id)
+    await house.tick(10 * MINUTE)
+    assert house.loop.engine.easy
+
+
+async def test_without_the_kernels_word_every_second_counts(tmp_path: Path) -> None:
+    house = House(tmp_path, family(limits=HOUR_A_DAY))
+    house.host.missing[Capability.START_EVENTS] = "they are not told here"
+    house.kill()
+    house.open()
+    house.host.login("mia")
+    await house.tick()
+    assert house.loop.pause() == TICK
+
+
+def test_what_is_used_between_two_saves_is_never_more_than_five_seconds() -> None:
+    assert 2 * EASY * 1000 <= SAVE_EVERY and SHORTEST < TICK

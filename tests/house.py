@@ -18,6 +18,8 @@ from agent.service.acts import Acts
 from agent.service.audit import Audit
 from agent.service.engine import Engine
 from agent.service.guardian import Guardian
+from agent.service.listacts import ListActs
+from agent.service.lists import Lists
 from agent.service.loop import ENGINE, Loop
 from agent.service.policies import PolicyStore
 from agent.service.store import Store
@@ -116,8 +118,9 @@ class House:
         self.host.on_start(self.loop.permit)
         audit = Audit.open(self.folder, self.store, at=wall)
         policies = PolicyStore(self.folder, MACHINE, self.host.accounts)
+        lists = ListActs(Lists(self.folder / "lists"), audit, lambda: self.wall, lambda: None)
         self.acts = Acts(
-            self.loop, self.store, audit, Guardian(self.store), policies, Seals(), lambda: self.wall, _installed
+            self.loop, self.store, audit, Guardian(self.store), policies, Seals(), lambda: self.wall, _installed, lists
         )  # type: ignore[arg-type]  # Seals signs as the job does
 
     def kill(self) -> None:

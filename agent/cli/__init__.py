@@ -52,9 +52,9 @@ def _modules(given: Sequence[str]) -> tuple[_Theme, ...]:
 
     if given and given[0] in ("service", "tray", "job", "resolver"):
         return (service,)
-    from agent.cli import asking, audit, guardian, keys, learn, policy, setup, simulate, summary, trial
+    from agent.cli import asking, audit, guardian, keys, learn, lists, policy, setup, simulate, summary, trial
 
-    return (trial, setup, asking, guardian, learn, summary, policy, keys, audit, simulate, service)
+    return (trial, setup, asking, guardian, learn, lists, summary, policy, keys, audit, simulate, service)
 
 
 class _Theme(Protocol):

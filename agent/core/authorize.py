@@ -69,6 +69,12 @@ TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
     "accept-clock": (KNOWN, KNOWN),
     "delete-history": (ADULT, ADULT),
     "install": (ADULT, NONE),  # the signatures are its authority
+    "lists": (ADULT, NONE),
+    # Never in a child's session, whatever PIN: a list is read with the rights of the caller's account, which must not be the child's.
+    "put-list": (ADULT, GUARDIAN),
+    "accept-list": (ADULT, GUARDIAN),
+    "remove-list": (ADULT, GUARDIAN),
+    "trust-publisher": (ADULT, GUARDIAN),
 }
 
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.model.grant import Grant, Lasting, Request
+from agent.model.sitelist import ListFormat, ListName
 from agent.model.verdict import Notify, Verdict
 
 VERSION = 1
@@ -194,6 +195,40 @@ class Install(_Wire, frozen=True, kw_only=True, tag="install"):
     more: bool = False
 
 
+class GetLists(_Wire, frozen=True, kw_only=True, tag="lists"):
+    """The site lists of this PC: what each holds, what was left out of it, and what waits for a guardian."""
+
+
+class PutList(_Wire, frozen=True, kw_only=True, tag="put-list"):
+    """Read a list from ``path``, a file or folder that the caller's own account can read; without one: from where it was."""
+
+    name: ListName
+    path: Annotated[str, Meta(max_length=4096, pattern="^(/|$)")]
+    format: ListFormat | None = None
+    """``None``: as before, or seen from the list."""
+    publisher: Annotated[str, Meta(max_length=80)] | None = None
+    """Whose signature it needs; ``None``: as before."""
+
+
+class AcceptList(_Wire, frozen=True, kw_only=True, tag="accept-list"):
+    """Put an edition in force that is less than half of the one before."""
+
+    name: ListName
+
+
+class RemoveList(_Wire, frozen=True, kw_only=True, tag="remove-list"):
+    """Take a list away."""
+
+    name: ListName
+
+
+class TrustPublisher(_Wire, frozen=True, kw_only=True, tag="trust-publisher"):
+    """Know a publisher of lists by its key; without one: forget it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    key: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+
+
 class DeleteHistory(_Wire, frozen=True, kw_only=True, tag="delete-history"):
     """Forget a child's ledger up to a day (the audit says that it happened)."""
 
@@ -225,6 +260,11 @@ Body = (
     | AcceptClock
     | Install
     | DeleteHistory
+    | GetLists
+    | PutList
+    | AcceptList
+    | RemoveList
+    | TrustPublisher
 )
 
 

@@ -22,18 +22,23 @@ from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.protocol import (
     PIECE,
     AcceptClock,
+    AcceptList,
     Answer,
     Body,
     DeleteHistory,
     Done,
+    GetLists,
     Give,
     Install,
     Learn,
     Prove,
+    PutList,
     Release,
+    RemoveList,
     Result,
     Rights,
     SetPin,
+    TrustPublisher,
 )
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Lasting, Request
@@ -42,6 +47,7 @@ from agent.service.audit import Audit
 from agent.service.guardian import Guardian, WrongSecret
 from agent.service.learner import done_words
 from agent.service.ledger_book import fit
+from agent.service.listacts import ListActs
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.seals import Seals
@@ -80,6 +86,7 @@ class Acts:
     seals: Seals
     wall: Callable[[], Millis]
     installed: Callable[[InForce], Awaitable[None]]
+    lists: ListActs
     _giving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One grant at a time: each is signed by a job, and what is given must not pass a ceiling meanwhile."""
 
@@ -116,6 +123,8 @@ class Acts:
                 self.loop.save_learning()
                 self._note(connection, "delete-history", body.child, f"until {body.until}")
                 return Done(sentence=f"What was recorded of {body.child} until {body.until} is deleted.")
+            case GetLists() | PutList() | AcceptList() | RemoveList() | TrustPublisher():
+                return await self.lists.act(connection, body)
         raise ProtocolError("The service does not know this call", "Use the same version of Fairtime on both sides.")
 
     async def _prove(self, connection: Connection, body: Prove) -> Rights:

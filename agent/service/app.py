@@ -35,6 +35,8 @@ from agent.service.chores import Chores, Job
 from agent.service.doctor import Doctor
 from agent.service.engine import Engine
 from agent.service.guardian import Guardian
+from agent.service.listacts import ListActs
+from agent.service.lists import Lists
 from agent.service.lookout import Lookout, rules_for
 from agent.service.loop import ENGINE, Loop
 from agent.service.policies import InForce, PolicyStore
@@ -50,6 +52,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 60.0
 """Seconds between two looks at the state of protection and at the end of the policy."""
 SUMMARIES = "summaries"
+LISTS = "lists"
 UNSET = Policy(
     policy_id="none",
     version=1,
@@ -150,7 +153,7 @@ class Service:
             policy=policies.now.policy or UNSET,
             strangers=unknown,
         )
-        doctor = Doctor(host, loop, lambda: policies.now.notes, lookout.findings)
+        doctor = Doctor(host, loop, lambda: policies.now.notes, lambda: (*lookout.findings(), *lists.findings()))
         guardian = Guardian(store)
 
         async def installed(found: InForce) -> None:
@@ -160,7 +163,9 @@ class Service:
             known: Rules = loop.engine.rules
             return who(peer.account, known.accounts, known.guardians, privileged=peer.uid == 0)
 
-        acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed)
+        lists = Lists(settings.state / LISTS)
+        list_acts = ListActs(lists, audit, lambda: api.wall, lambda: loop.changed())
+        acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed, list_acts)
         api = Api(loop, store, audit, policies, doctor, acts.act, _goals(store))
         server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot)
 
@@ -206,6 +211,7 @@ class Service:
         finally:
             self._supervisor.stopping()
             await chores.stop()
+            await list_acts.close()
             await lookout.close()
             for task in (*tasks, stopping):
                 task.cancel()

@@ -12,20 +12,41 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from agent.errors import FairtimeError
+from agent.errors import FairtimeError, HostError
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 30.0
 MAX_ANSWER = 8 * 1024 * 1024
-MEMORY = 1024 * 1024 * 1024
+MAX_FILE = 1024 * 1024 * 1024
+"""Bytes of a file that a job may write to: one that was opened for it."""
+
+
+class Limit(NamedTuple):
+    """What a job may use.  ``memory`` is address space, of which a fresh Python takes some 60 MiB."""
+
+    seconds: float = 30.0
+    memory: int = 1024 * 1024 * 1024
+
+
+LIMITS: Mapping[str, Limit] = {
+    # Six million names, and a PC that does other things besides; the processor's time is limited to as much.
+    "list": Limit(seconds=300.0, memory=256 * 1024 * 1024),
+    "book": Limit(seconds=600.0, memory=512 * 1024 * 1024),
+}
+"""Of jobs that need more time or less memory than usual."""
+AS = "FAIRTIME_JOB_AS"
+_BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 NAMES: Mapping[str, str] = {
     "verify": "agent.trust.verify",
     "summary": "agent.summary.job",
     "calendar": "agent.service.calendar",
     "grants": "agent.trust.grants",
+    "publisher": "agent.trust.publisher",
+    "list": "agent.filter.lists.reading",
+    "book": "agent.filter.lists.binding",
 }
 """Jobs, and the modules whose ``run(request: bytes) -> bytes`` does them; imported in the job's process only."""
 
@@ -36,8 +57,13 @@ class JobFailed(FairtimeError):
     code = "job"
 
 
-async def run(name: str, request: bytes, timeout: float = TIMEOUT) -> bytes:
-    """The answer of job ``name``.  Raises ``JobFailed`` when it takes too long, answers too much or fails."""
+async def run(name: str, request: bytes, *, files: Sequence[int] = (), uid: int | None = None) -> bytes:
+    """The answer of job ``name``.  Raises ``JobFailed`` when it takes too long, answers too much or fails.
+
+    It is given the open ``files`` under the same numbers, and does its work as the account ``uid`` where that is not this
+    process's.
+    """
+    timeout = LIMITS.get(name, Limit()).seconds
     command = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "agent"]
     try:
         process = await asyncio.create_subprocess_exec(
@@ -47,9 +73,10 @@ async def run(name: str, request: bytes, timeout: float = TIMEOUT) -> bytes:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+            env={**_BARE, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **_account(uid)},
             start_new_session=True,
             limit=MAX_ANSWER,
+            pass_fds=files,
         )
     except OSError as error:
         raise _failed(name, f"it could not be started ({error.strerror})") from error
@@ -68,6 +95,30 @@ async def run(name: str, request: bytes, timeout: float = TIMEOUT) -> bytes:
         log.error("job %s ended with %s: %s", name, code, errors.decode(errors="replace")[-2000:])
         raise _failed(name, f"it ended with code {code}")
     return answer
+
+
+def _account(uid: int | None) -> dict[str, str]:
+    """What tells a job to go on with the rights of an account and nothing else.  ``HostError`` when there is none."""
+    if sys.platform == "win32" or uid is None or uid == os.geteuid():
+        return {}
+    import pwd
+
+    try:
+        found = pwd.getpwuid(uid)
+    except KeyError as error:
+        raise HostError(f"There is no account with number {uid}", "Use an account of this PC.") from error
+    groups = os.getgrouplist(found.pw_name, found.pw_gid)
+    return {AS: f"{uid} {found.pw_gid} {' '.join(map(str, groups))}"}
+
+
+def _become(account: str) -> None:
+    """Give up every right but those of the account; there is no way back (setresuid(2), capabilities(7))."""
+    if sys.platform != "linux":
+        raise HostError("A job cannot change its account here", "Run the service as this account.")
+    uid, gid, *groups = map(int, account.split())
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
 
 
 def _kill_all(process: asyncio.subprocess.Process) -> None:
@@ -114,11 +165,18 @@ def serve(name: str) -> int:
     if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT), int(TIMEOUT)))
+        limit = LIMITS.get(name, Limit())
+        resource.setrlimit(resource.RLIMIT_AS, (limit.memory, limit.memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit.seconds), int(limit.seconds)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     request = sys.stdin.buffer.read()
-    answer: bytes = import_module(NAMES[name]).run(request)
+    module = import_module(NAMES[name])
+    if AS in os.environ:
+        # What comes from this program's own files is loaded before: the account need not be able to read them.
+        module.prepare()
+        _become(os.environ[AS])
+    answer: bytes = module.run(request)
     sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
     return 0

@@ -46,7 +46,7 @@ def test_the_pages_name_commands_that_exist() -> None:
     commands = set(re.findall(r"`fairtime ([a-z]+)", text))
     known = {
         "trial", "setup", "status", "why", "agreement", "doctor", "request", "grant", "lock", "pause", "release", "pin",
-        "clock", "summary", "policy", "keys", "audit", "simulate", "service", "tray", "job", "grants", "learn",
+        "clock", "summary", "policy", "keys", "audit", "simulate", "service", "tray", "job", "grants", "learn", "lists",
     }  # fmt: skip
     assert commands <= known, commands - known
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -28,6 +28,9 @@ HEAVY = {
     "securesystemslib": "11 MiB; the job verify",
     "tuf": "",
     "apprise": "48 MiB; a job",
+    "marisa_trie": "the resolver, and the job that compiles lists",
+    "idna": "1 MiB; the jobs that read what people wrote",
+    "publicsuffixlist": "",
 }
 SCRIPT = """
 import sys

@@ -37,7 +37,7 @@ TODAY = "2026-11-24"
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    async def inside(name: str, request: bytes, timeout: float = 30) -> bytes:
+    async def inside(name: str, request: bytes) -> bytes:
         return run_verify(request)
 
     monkeypatch.setattr(jobs, "run", inside)

@@ -43,6 +43,11 @@ EXPECTED = {
     "accept-clock": "n-nnn y-yyn",
     "delete-history": "nnnnn nnyyn",
     "install": "n-yyn n-yyn",
+    "lists": "n-yyn n-yyn",
+    "put-list": "n-nyn n-yyn",
+    "accept-list": "n-nyn n-yyn",
+    "remove-list": "n-nyn n-yyn",
+    "trust-publisher": "n-nyn n-yyn",
 }
 
 

@@ -207,7 +207,7 @@ class TestWaits:
         audit = SimpleNamespace(append=lambda *line, at: lines.append(line[2]))
         anything: Any = None
         loop: Any = SimpleNamespace(host=SimpleNamespace(clock=clock))
-        acts = Acts(loop, anything, audit, one, anything, anything, lambda: 0, anything)  # type: ignore[arg-type]  # parts of it
+        acts = Acts(loop, anything, audit, one, anything, anything, lambda: 0, anything, anything)  # type: ignore[arg-type]  # parts of it
         caller: Any = SimpleNamespace(peer=SimpleNamespace(account="mia"), via="cli", proven_until=0)
         for _ in range(200):
             with pytest.raises(Refused):

@@ -28,7 +28,7 @@ def acts(installed: list[bytes]) -> Acts:
 
     store: Any = SimpleNamespace(install=install)
     audit: Any = SimpleNamespace(append=lambda *line, at: None)
-    return Acts(anything, anything, audit, anything, store, anything, lambda: 0, done)
+    return Acts(anything, anything, audit, anything, store, anything, lambda: 0, done, anything)
 
 
 def caller() -> Any:

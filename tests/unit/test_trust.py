@@ -57,7 +57,7 @@ def reason(policy: bytes, trusted: bytes | None = None, rotations: tuple[bytes, 
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The job's work in this process: what it answers is the same, and tests are quick."""
 
-    async def inside(name: str, request: bytes, timeout: float = 30) -> bytes:
+    async def inside(name: str, request: bytes) -> bytes:
         assert name == "verify"
         return run(request)
 

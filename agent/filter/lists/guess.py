@@ -17,7 +17,7 @@ _SIGNS: Mapping[ListFormat, re.Pattern[str]] = {
     ),
     "rpz": re.compile(r"(\$(TTL|ORIGIN)\b.*|\S+\s+(\d+\S*\s+)?(IN\s+)?(SOA|NS|CNAME)\s+\S+.*)", re.IGNORECASE),
     "hosts": re.compile(r"(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(%\w+)?|0)\s+\S.*"),
-    "domains": re.compile(r"(\*?\.)?[^\s/|:=$^,;@*]+\.?(\s*#.*)?"),
+    "domains": re.compile(r"(\*?\.)?[^\s/|:=$^,;@*]{1,255}(\s*#.*)?"),
 }
 FORMS = (
     "hosts, plain domains, AdBlock (||name^), dnsmasq, RPZ, or a folder of categories (files called “domains”, or .txt)"

@@ -289,12 +289,21 @@ def _statement(path: Path) -> bytes:
         return file.read(_MOST_STATEMENT + 1)
 
 
+def prepare() -> None:
+    """Load what reading needs of this program, while its files can be read."""
+    import idna  # noqa: F401  # for names in other scripts
+
+    of_registries()
+
+
 def run(request: bytes) -> bytes:
     """The job."""
     wanted = msgspec.json.decode(request, type=ToRead)
     try:
         with os.fdopen(wanted.out, "wb", buffering=BLOCK, closefd=False) as out:
             found = read_list(wanted, out)
+            out.flush()
+            os.fsync(out.fileno())
     except FairtimeError as error:
         place = f" ({error.where})" if error.where else ""
         found = Reading(title=error.title + place, advice=error.advice)

@@ -16,6 +16,7 @@ MODULES = (
     "bench_endings",
     "bench_summary",
     "bench_service",
+    "bench_lists",
     "bench_peers",
     "bench_dns",
 )

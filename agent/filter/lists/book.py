@@ -17,7 +17,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import marisa_trie
@@ -68,13 +68,15 @@ class Book:
         self.bits: Mapping[str, int] = {group: 1 << number for number, group in enumerate(header.groups)}
         self.sizes: Mapping[str, int] = header.groups
         self.names = header.names
-        self._count = len(header.tries)
-        self._tries = [
+        tries = [
             (marisa_trie.Trie().map(part(trie)).iter_prefixes_with_ids, numbers(place))
             for trie, place in zip(header.tries, header.numbers, strict=True)
         ]
-        self._listed = [listed for listed, _ in header.kinds]
-        self._excepted = [excepted for _, excepted in header.kinds]
+        self.covering: Callable[[str], list[tuple[str, int]]] = _walker(tries, header.kinds)
+        """Every listed name that is a host or above it, the longest first, with the bits of its groups.
+
+        An exception ends the walk for its group: names above it lack that group's bit.
+        """
         self._suffixes = marisa_trie.Trie().map(part(header.suffixes))
         self._wild = header.wild
         self._never = header.never
@@ -115,30 +117,6 @@ class Book:
         except msgspec.DecodeError as error:  # the sum is right
             raise _damaged("another version of Fairtime made them", where) from error
 
-    def covering(self, host: str) -> list[tuple[str, int]]:
-        """Every listed name that is ``host`` or above it, the longest first, with the bits of its groups.
-
-        An exception ends the walk for its group: names above it lack that group's bit.
-        """
-        labels = host.split(".")
-        labels.reverse()
-        walk, numbers = self._tries[shard_of(labels[1], self._count) if self._count > 1 < len(labels) else 0]
-        found = [*walk(".".join(labels) + ".")]
-        if not found:
-            return []
-        if len(found) == 1:
-            key, ident = found[0]
-            listed = self._listed[numbers[ident]]
-            return [(host[1 - len(key) :], listed)] if listed else []
-        covering, ended = [], 0
-        for key, ident in reversed(found):
-            number = numbers[ident]
-            listed = self._listed[number] & ~ended
-            ended |= self._excepted[number]
-            if listed:
-                covering.append((host[1 - len(key) :], listed))
-        return covering
-
     def registrable(self, host: str) -> str:
         """The name that somebody registered, of which ``host`` is a part: what people call one site.
 
@@ -155,6 +133,38 @@ class Book:
                 below = ".".join(labels[above - 1 :])
                 count = max(count, len(labels) - above if below in self._never else len(labels) - above + 1)
         return ".".join(labels[-count - 1 :])
+
+
+def _walker(
+    tries: Sequence[tuple[Callable[[str], Iterator[tuple[str, int]]], memoryview[int]]],
+    kinds: Sequence[tuple[int, int]],
+) -> Callable[[str], list[tuple[str, int]]]:
+    """The walk as a function, a tenth faster than as a method: every question for a new host takes it."""
+    count = len(tries)
+    listed_in = [listed for listed, _ in kinds]
+    excepted_from = [excepted for _, excepted in kinds]
+
+    def covering(host: str) -> list[tuple[str, int]]:
+        labels = host.split(".")
+        labels.reverse()
+        walk, numbers = tries[shard_of(labels[1], count) if count > 1 < len(labels) else 0]
+        found = [*walk(".".join(labels) + ".")]
+        if not found:
+            return []
+        if len(found) == 1:
+            key, ident = found[0]
+            listed = listed_in[numbers[ident]]
+            return [(host[1 - len(key) :], listed)] if listed else []
+        covers, ended = [], 0
+        for key, ident in reversed(found):
+            number = numbers[ident]
+            listed = listed_in[number] & ~ended
+            ended |= excepted_from[number]
+            if listed:
+                covers.append((host[1 - len(key) :], listed))
+        return covers
+
+    return covering
 
 
 def shard_of(label: str, count: int) -> int:

@@ -64,15 +64,13 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _add(options: argparse.Namespace) -> int:
     return _do(
-        PutList(
-            name=options.name, path=str(options.path.absolute()), format=options.format, publisher=options.publisher
-        )
+        PutList(name=options.name, path=_place(options.path), format=options.format, publisher=options.publisher)
     )
 
 
 def _update(options: argparse.Namespace) -> int:
     if options.name is not None:
-        path = str(options.path.absolute()) if options.path else ""
+        path = _place(options.path) if options.path else ""
         return _do(PutList(name=options.name, path=path), known=True)
     names = sorted(_document()["lists"])
     if not names:
@@ -146,7 +144,7 @@ def _sign(options: argparse.Namespace) -> int:
     import time
 
     from agent.cli.keys import signer
-    from agent.filter.lists.reading import STATEMENT, read_list
+    from agent.filter.lists.reading import read_list, statement_of
     from agent.model.sitelist import ToRead
     from agent.trust.listing import Statement
     from agent.trust.publisher import sign
@@ -157,15 +155,26 @@ def _sign(options: argparse.Namespace) -> int:
         def write(self, data: Any) -> int:
             return len(data)
 
-    found = read_list(ToRead(path=str(options.path), out=0), Nowhere())
+    path = options.path.absolute()
+    found = read_list(ToRead(path=str(path), out=0), Nowhere())
     statement = Statement(list=options.title, version=options.version or int(time.time()), files=found.files)
-    out = options.path.with_name(options.path.name + STATEMENT)
+    out = statement_of(path)
     try:
         out.write_bytes(sign(statement, signer(options.key)))
     except OSError as error:
         raise FairtimeError(f"It cannot be written: {error.strerror}", "", where=str(out)) from error
     print(out)
     return 0
+
+
+def _place(path: Path) -> str:
+    """Where a list lies, as the service looks for it."""
+    text = str(path.absolute())
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FairtimeError("The name of this file is not in UTF-8", "Give it another name.") from error
+    return text
 
 
 def _hex(key: str) -> str:

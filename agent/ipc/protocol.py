@@ -203,7 +203,7 @@ class PutList(_Wire, frozen=True, kw_only=True, tag="put-list"):
     """Read a list from ``path``, a file or folder that the caller's own account can read; without one: from where it was."""
 
     name: ListName
-    path: Annotated[str, Meta(max_length=4096, pattern="^(/|$)")]
+    path: Annotated[str, Meta(max_length=4096, pattern="^(/[^\\x00]*)?$")]
     format: ListFormat | None = None
     """``None``: as before, or seen from the list."""
     publisher: Annotated[str, Meta(max_length=80)] | None = None

@@ -184,7 +184,8 @@ def test_a_wrong_pin_or_role_changes_nothing(room: Room, typed: Typed, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("Games", "/a"), ("../x", "/a"), ("", "/a"), ("a" * 41, "/a"), ("a.b", "/a"), ("games", "a")]
+    ("name", "path"),
+    [("Games", "/a"), ("../x", "/a"), ("", "/a"), ("a" * 41, "/a"), ("a.b", "/a"), ("games", "a"), ("games", "/a\0b")],
 )
 def test_the_wire_takes_no_other_names_and_no_relative_paths(room: Room, name: str, path: str) -> None:
     client = Client(str(room.path))

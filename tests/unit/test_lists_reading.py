@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 
+from agent.core.hosts import canonical
 from agent.errors import ListError
-from agent.filter.lists import reading
+from agent.filter.lists import binding, reading
+from agent.filter.lists.formats import PARSERS, Says
 from agent.filter.lists.suffixes import of_registries, rules
-from agent.model.sitelist import Reading
+from agent.model.sitelist import Bound, ListFormat, Reading, ToBind, ToRead
 from tests.lists import UBLOCK, read_to
 
 
@@ -169,6 +175,61 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
 def test_a_statement_beside_the_list_comes_with_it(tmp_path: Path) -> None:
     (tmp_path / "list.txt.dsse.json").write_bytes(b"{}")
     assert read(tmp_path, "a.example\n")[1].statement == b"{}"
+
+
+def test_a_statement_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "list.txt.dsse.json").symlink_to("list.txt.dsse.json")
+    with pytest.raises(ListError, match="Too many levels"):
+        read(tmp_path, "a.example\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_full_disk_is_said_by_the_job(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.example\n")
+    out = os.open("/dev/full", os.O_WRONLY)
+    try:
+        answer = reading.run(msgspec.json.encode(ToRead(path=str(tmp_path / "list.txt"), out=out)))
+        bound = binding.run(msgspec.json.encode(ToBind(sources=(), scratch=(), out=out)))
+    finally:
+        os.close(out)
+    for found in (msgspec.json.decode(answer, type=Reading), msgspec.json.decode(bound, type=Bound)):
+        assert "No space left" in found.title
+        assert "disk" in found.advice
+
+
+@pytest.mark.parametrize("form", PARSERS)
+@given(line=st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=60))
+def test_no_line_is_too_odd_for_a_parser(form: ListFormat, line: str) -> None:
+    line = line.strip()
+    if line:
+        says = PARSERS[form]()(line)
+        assert says is None or isinstance(says, (str, Says))
+
+
+ODD = st.one_of(
+    st.binary(max_size=80),
+    st.sampled_from(
+        [b"a.example", b"||b.example^", b"0.0.0.0 c.example", b"address=/d.example/", b"e.example CNAME ."]
+    ),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(ODD, max_size=30), form=st.sampled_from([None, *PARSERS]))
+def test_whatever_a_file_holds_it_is_a_list_or_none(
+    lines: list[bytes], form: ListFormat | None, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "list.txt", tmp_path / "list.names"
+    source.write_bytes(b"\n".join(lines))
+    try:
+        found = read_to(source, out, form)
+    except ListError as error:
+        assert error.title and error.advice
+        return
+    for name in out.read_text(encoding="ascii").splitlines():
+        host = name.removeprefix("@")
+        assert name == ":" or (canonical(host) == host and "." in host)
+    assert found.names == len(out.read_text().splitlines()) - 1
 
 
 def test_public_suffixes_are_those_of_the_package() -> None:

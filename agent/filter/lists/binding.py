@@ -187,4 +187,11 @@ def run(request: bytes) -> bytes:
             os.fsync(out.fileno())
     except FairtimeError as error:
         found = Bound(title=error.title, advice=error.advice)
+    except OSError as error:
+        found = Bound(
+            title=f"The lists cannot be compiled: {error.strerror}",
+            advice="Check that the disk has room; the lists before stay in force.",
+        )
+    except MemoryError:
+        found = Bound(title="Compiling the lists takes too much memory", advice="Remove one that no rule names.")
     return msgspec.json.encode(found)

@@ -277,12 +277,19 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def statement_of(path: Path) -> Path:
+    """Where the statement of a list's publisher lies: beside the list."""
+    return Path(f"{path}{STATEMENT}")
+
+
 def _statement(path: Path) -> bytes:
     """What a publisher signed, from the file beside the list; empty when there is none."""
-    beside = path.with_name(path.name + STATEMENT)
-    if not beside.exists():
-        return b""
-    file = _opened(beside)
+    try:
+        file = _opened(statement_of(path))
+    except ListError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return b""
+        raise
     if file is None:
         return b""
     with file:
@@ -307,4 +314,8 @@ def run(request: bytes) -> bytes:
     except FairtimeError as error:
         place = f" ({error.where})" if error.where else ""
         found = Reading(title=error.title + place, advice=error.advice)
+    except OSError as error:
+        found = Reading(title=f"The list cannot be kept: {error.strerror}", advice="Check that the disk has room.")
+    except MemoryError:
+        found = Reading(title="Reading this list takes too much memory", advice="Take a smaller edition of it.")
     return msgspec.json.encode(found)

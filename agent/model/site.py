@@ -101,3 +101,6 @@ class SiteLane(Struct, frozen=True, kw_only=True):
     """Where the resolver answers this child, UDP and TCP, on 127.0.0.1 and ::1."""
     page_port: int
     """Where the page that says why a site is blocked is served to this child (HTTP, 127.0.0.1)."""
+    few: dict[str, tuple[str, ...]] = {}
+    """Groups that are short enough for a browser's own list, with every name in them.  An open group that is not here keeps
+    the browsers from closing everything else by themselves; the resolver does."""

@@ -17,8 +17,8 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
@@ -58,6 +58,8 @@ class Audience:
 
     plan: SitePlan
     uids: frozenset[int]
+    few: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """``SiteLane.few``."""
 
 
 class Browsers:
@@ -170,7 +172,7 @@ class Browsers:
         yield folder
         wanted = {}
         for audience in self._audiences:
-            rules = chromium.policy(audience.plan, brand=_brand(place), ask=ASK)
+            rules = chromium.policy(audience.plan, audience.few, _brand(place), ASK)
             name = f"{OURS}{min(audience.uids, default=0)}.json"
             wanted[name] = (_text(rules), acl.denying(0o644, people - audience.uids))
         for name in sorted(entry.name for entry in os.scandir(folder) if entry.name.strip(".").startswith(OURS)):

@@ -56,7 +56,7 @@ class SiteLanes:
             wrong.append(error)
         try:
             self.browsers.put(
-                [Audience(lane.plan, frozenset(p.uid for p in people)) for lane, people in known if people]
+                [Audience(lane.plan, frozenset(p.uid for p in people), lane.few) for lane, people in known if people]
             )
         except HostError as error:
             wrong.append(error)

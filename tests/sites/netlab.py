@@ -46,9 +46,15 @@ def unable() -> str:
 
 def run(name: str) -> dict[str, object]:
     """Run a function of this module in namespaces of its own; what it returned."""
+    return apart("tests.sites.netlab", name)
+
+
+def apart(module: str, *words: str, timeout: float = 120) -> dict[str, object]:
+    """Run ``python -m MODULE WORDS`` in namespaces of its own, where nothing outlives it; the JSON of its last line."""
     done = subprocess.run(
-        ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, "-m", "tests.sites.netlab", name],
-        capture_output=True, text=True, timeout=120, check=False,
+        ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--mount", "--propagation", "private",
+         sys.executable, "-m", module, *words],
+        capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])

@@ -55,12 +55,13 @@ class Reader(Struct, frozen=True):
 
 
 class Languages:
-    """The catalogues there are; each is read once, when the first browser asks for it."""
+    """The catalogues there are, read at once: later this process has no right to read anything."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._there = {place.parent.parent.name for place in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")}
         self._readers: dict[str, Reader] = {"en": Reader(Words())}
+        for place in folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"):
+            name = place.parent.parent.name
+            self._readers[name] = Reader(Words(gettext.translation(DOMAIN, str(folder), [name])), name)
 
     def reader(self, accepted: str) -> Reader:
         """For an Accept-Language line: the first of its languages that there is, English otherwise."""
@@ -68,10 +69,6 @@ class Languages:
             language = tag.partition(";")[0].strip().replace("-", "_")
             for name in (language, language.partition("_")[0].lower()):
                 if name in self._readers:
-                    return self._readers[name]
-                if name in self._there:
-                    catalogue = gettext.translation(DOMAIN, str(self._folder), [name])
-                    self._readers[name] = Reader(Words(catalogue), name)
                     return self._readers[name]
         return self._readers["en"]
 

@@ -646,3 +646,11 @@ def test_no_words_of_others_become_part_of_the_page() -> None:
         shown = r.http(get("bad.example"))
         assert b"<script" not in shown
         assert b"&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;" in shown
+
+
+def test_the_page_is_in_the_browsers_language_though_nothing_may_be_read_any_more() -> None:
+    with resolver(lane(plan())) as r:
+        answer = r.http(
+            b"GET / HTTP/1.1\r\nHost: www.example.com\r\nAccept-Language: ar,en;q=0.5\r\nConnection: close\r\n\r\n"
+        )
+        assert b'dir="rtl"' in answer

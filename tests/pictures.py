@@ -25,6 +25,7 @@ from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
 from agent.tray.face import Face
 from agent.tray.icon import icon
+from tests.sites import browsing, netlab
 
 HERE = Path(__file__).resolve().parent
 SETTLE = 0.7
@@ -190,6 +191,14 @@ def page_picture(page: Path, folder: Path) -> str:
     return "" if target.is_file() else "the browser made no picture"
 
 
+def site_pictures(folder: Path) -> str:
+    """A page that is not open, in both browsers, left to right and right to left; why not otherwise."""
+    why = netlab.unable() or browsing.unable()
+    if not why:
+        netlab.apart("tests.sites.photos", str(folder.resolve()), timeout=300)
+    return why
+
+
 TITLES = {
     "tray-menu": "The child's menu: the time left and today's programs",
     "tray-guardian": "A guardian's rows in the child's menu; each asks for the PIN",
@@ -200,6 +209,12 @@ TITLES = {
     "window": "Where the desktop has no tray: a notice and a small window",
     "icons": "Every sign of the icon, on a light and on a dark panel",
     "summary": "The weekly summary",
+    "site-chromium": "A site that is not open, in Chromium: why, how to ask, where to get help",
+    "site-chromium-rtl": "The same in Arabic",
+    "site-firefox": "The same in Firefox",
+    "site-firefox-rtl": "And in Arabic",
+    "site-chromium-own": "Chromium's own page, where its rules say no before a name is asked for",
+    "site-firefox-own": "Firefox's",
 }
 
 
@@ -250,9 +265,13 @@ def main(arguments: list[str] | None = None) -> int:
     if why:
         print(f"no picture of the summary: {why}", file=sys.stderr)
         failed = 1
-    # README shows three of them; they are kept in the tree, made here and never by hand.
+    why = site_pictures(wanted.folder)
+    if why:
+        print(f"no pictures of a site that is not open: {why}", file=sys.stderr)
+        failed = 1
+    # README and the guides show some of them; they are kept in the tree, made here and never by hand.
     kept = HERE.parent / "docs" / "pictures"
-    for name in ("tray-menu", "notice", "summary"):
+    for name in ("tray-menu", "notice", "summary", *(name for name in TITLES if name.startswith("site-"))):
         if (wanted.folder / f"{name}.png").is_file():
             shutil.copyfile(wanted.folder / f"{name}.png", kept / f"{name}.png")
     print(index(wanted.folder))

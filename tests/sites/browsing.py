@@ -6,6 +6,7 @@ with its own policy folders (``netlab``), and nothing they ask for leaves that n
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ if sys.platform != "linux":
 BLOCKED = "net::ERR_BLOCKED_BY_ADMINISTRATOR"
 START = 60.0
 TABS = 4
+DRAWN = 2.0
+"""Seconds for a page to be drawn."""
 
 
 def unable() -> str:
@@ -87,7 +90,9 @@ class Chromium:
         while True:
             message = json.loads(self._next())
             if "id" in message:
-                return message["id"], dict(message.get("result") or {"error": message["error"]["message"]})
+                return message["id"], message["result"] if "result" in message else {
+                    "error": message["error"]["message"]
+                }
 
     def _next(self) -> bytes:
         while (end := self._buffer.find(b"\0")) < 0:
@@ -117,6 +122,16 @@ class Chromium:
             found[at] = "invalid" if "error" in result else "blocked" if result.get("errorText") == BLOCKED else "open"
             ask(tab)
         return found
+
+    def picture(self, url: str, width: int = 900, height: int = 620) -> bytes:
+        """A PNG of what is shown there, this long after it was asked for."""
+        tab = self._tabs[0]
+        self.call(
+            "Emulation.setDeviceMetricsOverride", tab, width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        self.call("Page.navigate", tab, url=url)
+        time.sleep(DRAWN)
+        return base64.b64decode(self.call("Page.captureScreenshot", tab, format="png")["data"])
 
     def __enter__(self) -> Chromium:
         return self
@@ -206,6 +221,13 @@ class Firefox:
         found = self.call("WebDriver:Navigate", url=url)
         said = json.dumps(found)
         return "blocked" if "blockedByPolicy" in said else "invalid" if "malformed" in said.lower() else "open"
+
+    def picture(self, url: str, width: int = 900, height: int = 620) -> bytes:
+        """A PNG of what is shown there, this long after it was asked for."""
+        self.call("WebDriver:SetWindowRect", width=width, height=height)
+        self.call("WebDriver:Navigate", url=url)
+        time.sleep(DRAWN)
+        return base64.b64decode(self.call("WebDriver:TakeScreenshot", full=False)["value"])
 
     def __enter__(self) -> Firefox:
         return self

@@ -106,21 +106,21 @@ def firefox(number: int) -> dict[str, object]:
             if verdict == "invalid":
                 counts[NO_ADDRESS] += 1
                 continue
-            wanted = _firefox_wants(plan, host, ruling)
+            wanted = _firefox_wants(plan, url, host, ruling)
             counts[wanted] += 1
             if verdict != wanted:
                 wrong.append([name, url, wanted, verdict])
     return {"wrong": wrong, "counts": counts}
 
 
-def _firefox_wants(plan: SitePlan, host: str, ruling: Ruling | None) -> str:
+def _firefox_wants(plan: SitePlan, url: str, host: str, ruling: Ruling | None) -> str:
     if ruling is None:
         return "invalid"  # the browser sees a host where the model sees none
     if ruling.action == "allow":
         return "open"
     if is_address(host):
         open_ = plan.addresses and plan.otherwise == "allow"
-        return "open" if ":" in host or open_ else "blocked"
+        return "open" if "[" in url or open_ else "blocked"  # no pattern for IPv6, nor for IPv4 written as such
     if ruling.action != "block" or not ruling.name:
         return "open"  # left to the resolver
     # Any exception wins over any block: below an open name nothing is blocked.

@@ -75,6 +75,12 @@ def lists(plan: SitePlan, members: Mapping[str, Collection[str]] = NO_MEMBERS) -
     return [SINK, *map(_filter, allow[: MOST - 1])], [*_DOORS, *map(_filter, block)]
 
 
+def free(plan: SitePlan) -> bool:
+    """Whether a plan closes nothing at all: then browsers are left as they are."""
+    closes = [*(rule.action for rule in plan.hosts), *(rule.action for rule in plan.groups)]
+    return {plan.otherwise, *closes} == {"allow"} and not plan.safe_search and plan.youtube == "off"
+
+
 def unknown(plan: SitePlan, members: Mapping[str, Collection[str]] = NO_MEMBERS) -> tuple[str, ...]:
     """Groups that are open and whose names are not known here, so that not everything else can be closed."""
     return tuple(rule.group for rule in plan.groups if rule.action == "allow" and rule.group not in members)

@@ -16,7 +16,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 from agent import resources
 from agent.clock import Millis
 from agent.errors import HostError
-from agent.filter import nft
+from agent.filter import chromium, nft
 from agent.model.site import SiteLane
 from agent.model.snapshot import Mended
 from agent.platforms.base import Finding
@@ -56,7 +56,11 @@ class SiteLanes:
             wrong.append(error)
         try:
             self.browsers.put(
-                [Audience(lane.plan, frozenset(p.uid for p in people), lane.few) for lane, people in known if people]
+                [
+                    Audience(lane.plan, frozenset(p.uid for p in people), lane.few)
+                    for lane, people in known
+                    if people and not chromium.free(lane.plan)
+                ]
             )
         except HostError as error:
             wrong.append(error)

@@ -5,7 +5,7 @@ other account by ACL (``acl``), so that a guardian's browser is free while whoev
 family merges the files of a folder, the last by name first, so each child has a file of its own.  Firefox reads one file:
 its folder is closed to everybody else, and what is in it holds for every child (``filter.firefox``).
 
-Looked at every three seconds by lstat(2), read every minute, put right from what should be there.  What other programs put
+Looked at every two seconds by lstat(2), read every minute, put right from what should be there.  What other programs put
 there is kept: beside ours where browsers merge, as ``.before-fairtime`` and merged into ours where they do not.
 """
 
@@ -33,7 +33,7 @@ from agent.platforms.base import Finding
 from agent.platforms.linux import acl, browserplaces
 from agent.platforms.linux.browserplaces import Place
 
-LOOK_EVERY: Millis = 3 * SECOND
+LOOK_EVERY: Millis = 2 * SECOND
 VERIFY_EVERY: Millis = MINUTE
 FIREFOX = "policies.json"
 BEFORE = ".before-fairtime"
@@ -102,7 +102,7 @@ class Browsers:
                 raise HostError(self.troubles[0], _ADVICE)
 
     def look(self, now: Millis) -> bool:
-        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Some lstat(2), at most once in three seconds."""
+        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Some lstat(2), at most once in two seconds."""
         if self._looked is not None and now - self._looked < LOOK_EVERY:
             return False
         self._looked = now

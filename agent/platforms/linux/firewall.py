@@ -23,7 +23,7 @@ from agent.errors import HostError
 from agent.filter import nft
 from agent.model.snapshot import Mended
 
-LOOK_EVERY: Millis = 3 * SECOND
+LOOK_EVERY: Millis = 2 * SECOND
 VERIFY_EVERY: Millis = MINUTE
 NAME = "firewall table"
 _ADVICE = "Until then children's programs may ask any server for names, and only the browsers' own rules hold."
@@ -72,7 +72,7 @@ class Firewall:
                 raise
 
     def look(self, now: Millis) -> bool:
-        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Microseconds, at most once in three seconds."""
+        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Microseconds, at most once in two seconds."""
         if self._looked is not None and now - self._looked < LOOK_EVERY:
             return False
         self._looked = now

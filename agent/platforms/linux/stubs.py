@@ -22,7 +22,7 @@ from agent.clock import SECOND, Millis
 from agent.platforms.base import Finding
 from agent.platforms.linux import acl
 
-LOOK_EVERY: Millis = 3 * SECOND
+LOOK_EVERY: Millis = 2 * SECOND
 SOCKETS = ("run/systemd/resolve/io.systemd.Resolve", "run/nscd/socket")
 BUS_RULE = ("usr/share/dbus-1/system.d/fairtime.conf", "usr/local/share/dbus-1/system.d/fairtime.conf")
 _RESOLVED = "run/systemd/resolve"

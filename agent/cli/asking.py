@@ -26,6 +26,7 @@ from agent.ipc.protocol import (
     GetWhy,
     ListRequests,
     Requests,
+    SiteTime,
     Status,
     Text,
 )
@@ -48,8 +49,11 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one = sub.add_parser("doctor", help="the state of protection of this PC")
     one.add_argument("--json", action="store_true")
     one.set_defaults(run=_doctor)
-    one = sub.add_parser("request", help="ask for time or a program; list and answer requests")
-    one.add_argument("what", nargs="?", help="time such as 30m, or a program; nothing lists requests")
+    one = sub.add_parser("request", help="ask for time, a program or a site; list and answer requests")
+    one.add_argument(
+        "what", nargs="?", help="time such as 30m, a program, or a site with --site; nothing lists requests"
+    )
+    one.add_argument("--site", action="store_true", help="it is a site")
     one.add_argument("--text", default="", help="why")
     one.add_argument("--grant", metavar="ID", help="guardian: grant a request")
     one.add_argument("--refuse", metavar="ID", help="guardian: refuse a request")
@@ -65,12 +69,17 @@ def text_of(status: Status) -> str:
         out.append(f"{child.child}: {child.sentence}")
         out += [f"  {child.learning}"] if child.learning else []
         out += [f"  {p.title}: {duration_words(p.seconds * SECOND)}" for p in child.programs[:8]]
+        out += [f"  {s.title}: {duration_words(s.seconds * SECOND)}, {_left(s)}" for s in child.sites]
         out += [f"  asked: {asked_words(r)}" for r in child.requests]
     if not status.children:
         out.append("No child has limits on this PC yet.")
     out.append(f"This PC is {status.protection}; policy: {status.policy}.")
     out += [f"  ! {note}" for note in status.notes]
     return "\n".join(out)
+
+
+def _left(site: SiteTime) -> str:
+    return f"{duration_words(site.left * SECOND)} left" if site.left else "used up"
 
 
 def asked_words(request: Request) -> str:
@@ -146,10 +155,13 @@ def _request(options: argparse.Namespace) -> int:
         if not found.requests:
             print("There are no requests.")
         return 0
-    try:
-        body = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
-    except ValueError:
-        body = Ask(kind="program", subject=options.what, text=options.text)
+    if options.site:
+        body = Ask(kind="site", subject=options.what, text=options.text)
+    else:
+        try:
+            body = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
+        except ValueError:
+            body = Ask(kind="program", subject=options.what, text=options.text)
     done = ask(body)
     assert isinstance(done, Done)
     print(done.sentence)

@@ -30,7 +30,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--for",
         dest="time",
         metavar="TIME",
-        help="how long a program or site is allowed; a program also: once, today, good",
+        help="how long it is allowed: 1h, today, good; a program also: once",
     )
     one.add_argument("--site", action="store_true", help="it is a site")
     one.add_argument("--note", default="", help="words for the child")
@@ -97,6 +97,8 @@ def _said_of(grant: Grant) -> str:
             return f"no to {name}{until}"
         case "program":
             return f"yes to {name}{until or (' until it is closed' if grant.once else ' from now on')}"
+        case "site":
+            return f"yes to {name}{until or ' from now on'}"
         case _:
             return f"{grant.kind} {name}".rstrip() + until
 

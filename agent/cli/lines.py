@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from agent.core.drafting import rule_lines
+from agent.core.siterules import host_of
 from agent.ipc.client import Client
 from agent.ipc.protocol import GetStatus, Status
 from agent.model.grant import Grant
-from agent.model.policy import Family
+from agent.model.policy import Family, SiteRules
 
 
 def given_for_good(child: str | None) -> list[Grant]:
-    """The permissions for programs that end only when they are withdrawn."""
+    """The permissions for programs and sites that end only when they are withdrawn."""
     with closing(Client()) as client:
         status = client.call(GetStatus(child=child))
     assert isinstance(status, Status)
@@ -21,7 +22,7 @@ def given_for_good(child: str | None) -> list[Grant]:
         grant
         for state in status.children
         for grant in state.grants
-        if grant.kind == "program" and grant.until is None and not grant.once
+        if grant.kind in ("program", "site") and grant.until is None and not grant.once
     ]
 
 
@@ -41,6 +42,9 @@ def missing(grants: Sequence[Grant], family: Family) -> list[Grant]:
             )
             if value
         }
+        sites = child.limits.sites or SiteRules()
+        known[child.name] |= {host_of(name) or "" for name in sites.allow or ()}
+        known[child.name] |= {host_of(rule.host) or "" for rule in sites.rules or () if rule.host is not None}
     return [grant for grant in grants if grant.subject not in known.get(grant.child, set())]
 
 
@@ -54,7 +58,18 @@ def text(grants: Sequence[Grant]) -> str:
         ]
         taken: set[str] = set()
         for grant in grants:
-            if grant.child == child:
+            if grant.child == child and grant.kind == "program":
                 out += [f"# allowed by {grant.by}; withdraw with: fairtime release {grant.id}"]
                 out += [*rule_lines(grant.subject, grant.title, taken), ""]
+        sites = [grant for grant in grants if grant.child == child and grant.kind == "site"]
+        if sites:
+            out += [
+                f"# {grant.subject}: allowed by {grant.by}; withdraw with: fairtime release {grant.id}"
+                for grant in sites
+            ]
+            out += [
+                "[children.limits.sites]",
+                "allow = [" + ", ".join(f'"{grant.subject}"' for grant in sites) + "]",
+                "",
+            ]
     return "\n".join(out).rstrip() or "Nothing is allowed for good outside of the policy."

@@ -186,6 +186,18 @@ def _hex(key: str) -> str:
     return key
 
 
+def groups_here() -> set[str] | None:
+    """The groups that the lists of this PC bring; ``None`` when the service cannot be asked."""
+    try:
+        known = _document()
+    except FairtimeError:
+        return None
+    found = set(known["own"])
+    for name, one in known["lists"].items():
+        found |= {f"{name}/{group}" if group else name for group in (one["now"] or {"groups": {}})["groups"]}
+    return found
+
+
 def _document() -> dict[str, Any]:
     found = ask(GetLists())
     assert isinstance(found, Document)

@@ -40,7 +40,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     new.set_defaults(run=_new)
     one = deeper.add_parser("check", help="everything that is wrong with a family file")
     one.add_argument("file", type=Path)
-    one.add_argument("--here", action="store_true", help="also that its accounts exist on this PC")
+    one.add_argument("--here", action="store_true", help="also that its accounts and groups of sites exist on this PC")
     one.add_argument("--json", action="store_true")
     one.set_defaults(run=_check)
     one = deeper.add_parser("sign", help="sign a family file")
@@ -137,7 +137,12 @@ def _check(options: argparse.Namespace) -> int:
         from agent.platforms import host
 
         accounts = [account.name for account in host().accounts()]
-    problems = check(parse(_text(options.file), options.file.name), load_catalogue(), accounts)
+    lists: set[str] | None = None
+    if options.here:
+        from agent.cli.lists import groups_here
+
+        lists = groups_here()
+    problems = check(parse(_text(options.file), options.file.name), load_catalogue(), accounts, lists=lists)
     if options.json:
         print(
             json.dumps(

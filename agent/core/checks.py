@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent.core.problems import DAY_SECONDS, Problem, by_day, hours, near
-from agent.core.sitechecks import SiteNames, site_groups, site_rules
+from agent.core.sitechecks import SiteNames, name_servers, site_groups, site_rules
 from agent.core.timewords import parse_clock, parse_duration
 from agent.errors import PolicyError
 from agent.model.policy import CatalogueEntry, Family, Limits, ProgramRule
@@ -35,7 +35,7 @@ def check(
     """
     found = [*_family(family), *_people(family, accounts), *_groups(family, catalogue), *_dates(family)]
     known = _Known(family, catalogue, lists, signed)
-    found += site_groups(family.site_groups, known.sites)
+    found += [*site_groups(family.site_groups, known.sites), *name_servers(family.name_servers)]
     for child in family.children:
         found += _limits(child.limits, f"children.{child.name}.limits", known)
     for name, limits in family.profiles.items():

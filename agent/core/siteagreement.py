@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.core.rules import ChildRules, Plan, duration_words
-from agent.core.siterules import SiteLimit, site_limits
+from agent.core.siterules import SiteLimit, mode_of, safe_search, site_limits, youtube
 from agent.model.policy import HoursByDay
 
 _FIRST = {
@@ -19,18 +19,18 @@ _WORDS = {"allow": "open", "ask": "only after asking", "block": "closed"}
 def site_sentences(rules: ChildRules, plan: Plan, days: Mapping[str, str]) -> list[str]:
     """One sentence a rule; ``days`` are the names of the policy's days."""
     sites = plan.sites
-    found = [_FIRST[sites.mode]]
+    found = [_FIRST[mode_of(sites)]]
     limits = site_limits(rules.name, sites, rules.family.site_groups, plan.date).rules
-    short = len(limits) - len(sites.rules)
+    short = len(limits) - len(sites.rules or ())
     for action in ("allow", "block"):
         names = [limit.title for limit in limits[:short] if limit.action == action]
         if names:
             word = _WORDS[action]
             found.append(f"{word[0].upper()}{word[1:]}: {', '.join(names)}.")
     found += [_sentence(limit, days) for limit in limits[short:]]
-    if sites.safe_search:
+    if safe_search(sites):
         found.append("Search engines leave out what is not for children.")
-    if sites.youtube in ("moderate", "strict") or (sites.youtube is None and sites.safe_search):
+    if youtube(sites) != "off":
         found.append("YouTube leaves out what is not for your age.")
     return found
 

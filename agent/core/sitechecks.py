@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.helphosts import HELP_HOSTS
-from agent.core.hosts import is_address
+from agent.core.hosts import is_address, read
 from agent.core.problems import Problem, by_day, hours, near
 from agent.core.siterules import host_of
 from agent.core.sites import parents
@@ -14,6 +15,9 @@ from agent.model.policy import SiteRule, SiteRules
 
 MOST_HOSTS = 5000
 """That a child's own rules may name, groups included; more belong into a list."""
+_SERVER = re.compile(
+    r"(\d+\.){3}\d+(:\d+)?|\[[0-9a-f:.]+\](:\d+)?|[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*", re.ASCII | re.IGNORECASE
+)
 _LONG = "Hand them in as a list: fairtime lists add NAME FILE."
 
 
@@ -50,23 +54,36 @@ def site_groups(groups: Mapping[str, Sequence[str]], known: SiteNames) -> Iterat
             yield Problem(where, f"{len(members)} hosts are too many for a group", _LONG)
 
 
+def name_servers(texts: Iterable[str]) -> Iterator[Problem]:
+    """Of the name servers that the children's resolver is to ask."""
+    for text in texts:
+        host = read(text) if _SERVER.fullmatch(text) else None
+        if host is None or not is_address(host):
+            yield Problem(
+                "name_servers",
+                f"“{text}” is no address of a name server",
+                "Write one such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53.",
+            )
+
+
 def site_rules(sites: SiteRules, where: str, known: SiteNames) -> Iterator[Problem]:
     """Of one child's site rules, or a profile's."""
-    for key, names in (("allow", sites.allow), ("block", sites.block)):
+    allow, block, rules = sites.allow or [], sites.block or [], sites.rules or []
+    for key, names in (("allow", allow), ("block", block)):
         for name in names:
             yield from _host(name, f"{where}.{key}", known)
-    for name in _hosts(sites.allow) & _hosts(sites.block):
+    for name in _hosts(allow) & _hosts(block):
         yield Problem(
             f"{where}.block",
             f"{name} is both allowed and blocked, so it is blocked",
             "Take it off one of the two lists.",
             error=False,
         )
-    for name in sites.block:
+    for name in block:
         yield from _help(host_of(name), f"{where}.block")
     ids: set[str] = set()
-    named: set[str] = _hosts([*sites.allow, *sites.block])
-    for number, rule in enumerate(sites.rules, 1):
+    named: set[str] = _hosts([*allow, *block])
+    for number, rule in enumerate(rules, 1):
         here = f"{where}.rules[{number}]"
         yield from _rule(rule, here, known)
         if rule.id is not None and rule.id in ids:
@@ -76,7 +93,7 @@ def site_rules(sites: SiteRules, where: str, known: SiteNames) -> Iterator[Probl
         if what is not None and what in named:
             yield Problem(here, f"{what} has a rule already", "Put what you want of it into one rule.")
         named.add(what or "")
-    if len(sites.allow) + len(sites.block) + len(sites.rules) > MOST_HOSTS:
+    if len(allow) + len(block) + len(rules) > MOST_HOSTS:
         yield Problem(where, "These are too many sites for a family file", _LONG)
 
 

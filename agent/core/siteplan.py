@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 
+from agent.clock import Millis
 from agent.core.constraints import NO_USE, Moment
 from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import is_address
 from agent.core.rules import ChildRules, Plan, clock_words, duration_words, hours_on
 from agent.core.schedule import Span, holding, opening, spans
-from agent.core.siterules import SiteLimit, host_of, site_limits
+from agent.core.siterules import Mode, SiteLimit, host_of, mode_of, safe_search, site_limits, youtube
 from agent.core.sites import STRICTNESS
 from agent.model.grant import Grant
 from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
 from agent.model.usage import Usage
 
-_OTHERWISE: dict[str, SiteAction] = {"allow-list": "block", "block-list": "allow", "ask": "ask"}
+_OTHERWISE: dict[Mode, SiteAction] = {"allow-list": "block", "block-list": "allow", "ask": "ask"}
 _WWW = "www."
 
 
@@ -33,7 +34,7 @@ class SitePlanner:
         first = plan.date - dt.timedelta(days=1)
         self._passing = tuple(limit for limit in self.limits if limit.passing)
         self._hours = {limit.id: _spans(rules, limit, first) for limit in self._passing if limit.hours}
-        self._otherwise = _OTHERWISE[sites.mode]
+        self._otherwise = _OTHERWISE[mode_of(sites)]
         self._state: tuple[object, ...] | None = None
         self._made: SitePlan | None = None
 
@@ -45,6 +46,11 @@ class SitePlanner:
             closed = {limit.id: why for limit, why in zip(self._passing, shut, strict=True) if why}
             self._made, self._state = self._plan(permits, closed), (permits, shut)
         return self._made
+
+    def used(self, now: Moment, usage: Usage) -> tuple[tuple[SiteLimit, Millis], ...]:
+        """The rules with minutes of their own today, and how much of them is used."""
+        today = usage.days.get(now.today, NO_USE).sites
+        return tuple((limit, today.get(limit.key, 0)) for limit in self.limits if limit.budget is not None)
 
     def _plan(self, permits: tuple[Grant, ...], closed: dict[str, str]) -> SitePlan:
         sites = self.plan.sites
@@ -75,8 +81,8 @@ class SitePlanner:
             ),
             otherwise=self._otherwise,
             addresses=self._otherwise == "allow",
-            safe_search=sites.safe_search,
-            youtube=sites.youtube or ("moderate" if sites.safe_search else "off"),
+            safe_search=safe_search(sites),
+            youtube=youtube(sites),
             watched=tuple(self.keys),
         )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.clock import Millis
 from agent.core.hosts import read
 from agent.core.rules import by_day
 from agent.model.policy import HoursByDay, SiteRule, SiteRules
-from agent.model.site import SiteAction
+from agent.model.site import SiteAction, YouTube
+
+Mode = Literal["allow-list", "block-list", "ask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,25 @@ def host_of(text: str) -> str | None:
     return read(text.removeprefix("*").removeprefix("."))
 
 
+def asked_for(text: str) -> str | None:
+    """The site that a child means who names this host or address: ``www.`` before it is the same site."""
+    host = host_of(text)
+    return host[4:] if host is not None and host.startswith("www.") and host.count(".") > 1 else host
+
+
+def mode_of(sites: SiteRules) -> Mode:
+    """What holds for hosts that no rule names."""
+    return sites.mode or "block-list"
+
+
+def safe_search(sites: SiteRules) -> bool:
+    return sites.safe_search is not False
+
+
+def youtube(sites: SiteRules) -> YouTube:
+    return sites.youtube or ("moderate" if safe_search(sites) else "off")
+
+
 def site_limits(child: str, sites: SiteRules, own: Mapping[str, Sequence[str]], date: dt.date) -> SiteLimits:
     """The rules of ``sites`` on a date; ``own`` are the family's groups of sites."""
     unreadable: list[str] = []
@@ -64,11 +86,11 @@ def site_limits(child: str, sites: SiteRules, own: Mapping[str, Sequence[str]], 
                 unreadable.append(text)
 
     found: list[SiteLimit] = []
-    short: tuple[tuple[SiteAction, list[str]], ...] = (("block", sites.block), ("allow", sites.allow))
+    short: tuple[tuple[SiteAction, list[str]], ...] = (("block", sites.block or []), ("allow", sites.allow or []))
     for action, texts in short:
         for text in texts:
             found += [SiteLimit(f"{child}/site:{host}", host, text, action, True, (host,)) for host in hosts([text])]
-    for rule in sites.rules:
+    for rule in sites.rules or ():
         if rule.host is not None:
             one = tuple(hosts([rule.host]))
             found.append(_limit(child, rule, one[0] if one else rule.host, rule.host, one, (), date))

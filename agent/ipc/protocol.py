@@ -291,6 +291,14 @@ class ProgramUse(Struct, frozen=True, kw_only=True):
     counts: bool = True
 
 
+class SiteTime(Struct, frozen=True, kw_only=True):
+    """A site, or a group of them, with minutes of its own; seconds."""
+
+    title: str
+    seconds: int
+    left: int
+
+
 class ChildState(Struct, frozen=True, kw_only=True):
     """All that a face shows of a child; also ``fairtime status --json``.  Seconds, except inside ``verdict`` (ms)."""
 
@@ -301,6 +309,7 @@ class ChildState(Struct, frozen=True, kw_only=True):
     """Time left and why, in one sentence."""
     budget_today: int | None = None
     programs: tuple[ProgramUse, ...] = ()
+    sites: tuple[SiteTime, ...] = ()
     allowed: tuple[str, ...] = ()
     goal: int | None = None
     requests: tuple[Request, ...] = ()

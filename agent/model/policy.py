@@ -85,17 +85,19 @@ class SiteRule(_Closed, frozen=True, kw_only=True):
 class SiteRules(_Closed, frozen=True, kw_only=True):
     """Which hosts a child may visit.  A host covers its sub-hosts; help lines are always allowed.
 
-    ``mode`` is about what no rule names: closed (``allow-list``), open (``block-list``), or opened by asking.
-    ``allow`` and ``block`` are short for rules that say no more than that.
+    What is absent is as the layer below says (the preset's, for one): ``allow = ["example.org"]`` alone opens one host more.
+    Where no layer says it, ``mode`` is ``block-list`` and ``safe_search`` true.
     """
 
-    mode: Literal["allow-list", "block-list", "ask"] = "block-list"
-    allow: list[Name] = []
-    block: list[Name] = []
-    rules: list[SiteRule] = []
-    safe_search: bool = True
+    mode: Literal["allow-list", "block-list", "ask"] | None = None
+    """About what no rule names: it is closed, open, or opened by asking."""
+    allow: list[Name] | None = None
+    """Hosts to open; short for rules that say no more than that, as is ``block``."""
+    block: list[Name] | None = None
+    rules: list[SiteRule] | None = None
+    safe_search: bool | None = None
     youtube: YouTube | None = None
-    """YouTube's own restricted mode; when absent it is moderate with ``safe_search`` and off without."""
+    """YouTube's own restricted mode; where no layer says it, it is moderate with ``safe_search`` and off without."""
 
 
 class Break(_Closed, frozen=True, kw_only=True):
@@ -181,6 +183,8 @@ class Family(_Closed, frozen=True, kw_only=True):
     """Own groups: a name and the catalogue ids, catalogue groups or program names in it."""
     site_groups: dict[Name, list[Name]] = {}
     """Own groups of sites: a name and the hosts in it; what has no dot is the group of a list."""
+    name_servers: Annotated[list[Name], Meta(max_length=8)] = []
+    """Whom the children's resolver asks (``192.0.2.1``, ``192.0.2.1:5353``, ``[2001:db8::1]:53``); empty: those of the PC."""
     profiles: dict[Name, Limits] = {}
     exceptions: list[DatedProfile] = []
     summary: Summary = Summary()

@@ -9,6 +9,7 @@ from msgspec import Struct
 EventKind = Literal[
     "blocked",
     "asked",
+    "site-blocked",
     "warned",
     "ended",
     "unobserved",

@@ -7,12 +7,13 @@ A host method either does what it says or raises ``HostError``; a thing that is 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from agent.clock import Clock
+from agent.filter.control import Ask, Outcome, Served, Trouble, Used
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
@@ -88,6 +89,33 @@ def let_in(_: str) -> Start:
     return Start.ALLOW
 
 
+class Resolver(Protocol):
+    """The process that answers children's questions for names, kept running.
+
+    ``why`` says in words for a guardian why no name resolves for the children now, and is empty when they do; ``served`` is
+    where each child is served, from which alone the firewall may be written; ``troubles`` are what is not as it should be.
+    """
+
+    why: str
+    served: tuple[Served, ...]
+    troubles: tuple[Trouble, ...]
+
+    def open(self) -> None:
+        """Begin; returns at once."""
+
+    async def close(self) -> None:
+        """End it."""
+
+    def serve(self, lanes: Sequence[SiteLane], upstreams: Sequence[str]) -> None:
+        """These children, and nobody else, from now on, asking these name servers; a port of 0 is the one before, or any."""
+
+    def lists(self, book: Path | None) -> None:
+        """The compiled lists are in this file from now on (``None``: there are none); until then nothing resolves."""
+
+    def answered(self, number: int, outcome: Outcome) -> None:
+        """What became of an ``Ask``."""
+
+
 class Host(Protocol):
     """The operating system as the service sees it.  All calls are quick (milliseconds) except where they say otherwise."""
 
@@ -152,6 +180,13 @@ class Host(Protocol):
         keep them so until ``close``: what somebody changes is put right within 5 s.  Accounts in no lane are left alone.
 
         ``HostError`` when something cannot be had: all the rest is in force, and ``abilities`` say what is missing."""
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        """A resolver for the children, not yet open; ``None`` where sites are not filtered by this service.  ``heard`` gets
+        what it saw, ``changed`` is called when one of its fields did."""
+
+    def name_servers(self) -> tuple[str, ...]:
+        """Addresses of the name servers that this PC asks, as ``filter.control.Serve`` writes them."""
 
     def accounts(self) -> tuple[Account, ...]:
         """People's accounts on this PC (no system accounts)."""

@@ -13,11 +13,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from agent.errors import HostError
+from agent.filter.control import Ask, Used
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding, Host, Start, let_in
+from agent.platforms.base import Ability, Account, Capability, Finding, Host, Resolver, Start, let_in
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,14 @@ class ConfinedHost:
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         """Left out."""
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        """Left out."""
+        return None
+
+    def name_servers(self) -> tuple[str, ...]:
+        """As the host."""
+        return self._host.name_servers()
 
     def accounts(self) -> tuple[Account, ...]:
         """As the host."""

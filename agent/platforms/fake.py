@@ -7,18 +7,20 @@ code plays the people (``login``, ``start``, ``lock`` …), the service plays it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from agent.clock import SECOND, FakeClock, Millis
 from agent.errors import HostError
+from agent.filter.control import Ask, Outcome, Served, Trouble, Used
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
 from agent.model.site import SiteLane
 from agent.model.snapshot import Mended, Session, SessionKind, Snapshot
-from agent.platforms.base import Ability, Account, Capability, Finding, Start, let_in
+from agent.platforms.base import Ability, Account, Capability, Finding, Resolver, Start, let_in
 
 TERMINATE_AFTER = 2 * SECOND
 KILL_AFTER = 5 * SECOND
@@ -33,6 +35,52 @@ class _Running:
     """Boot time at which a stop began."""
     ran: Millis = 0
     """How long it has run."""
+
+
+@dataclass(slots=True)
+class FakeResolver:
+    """A resolver that is told what holds; scenario code says what it saw (``heard``) and how it is (``change``)."""
+
+    heard: Callable[[Used | Ask], None]
+    changed: Callable[[], None]
+    why: str = "The resolver has not started yet."
+    served: tuple[Served, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    lanes: tuple[SiteLane, ...] = ()
+    upstreams: tuple[str, ...] = ()
+    books: list[Path | None] = field(default_factory=list)
+    """Every book that it was given, the last one in force."""
+    answers: dict[int, Outcome] = field(default_factory=dict)
+    opened: bool = False
+
+    def open(self) -> None:
+        self.opened = True
+
+    async def close(self) -> None:
+        self.opened, self.served = False, ()
+
+    def serve(self, lanes: Sequence[SiteLane], upstreams: Sequence[str]) -> None:
+        self.lanes, self.upstreams, self.why = tuple(lanes), tuple(upstreams), ""
+        self.served = tuple(
+            Served(child=lane.plan.child, dns_port=5300 + 2 * n, page_port=5301 + 2 * n) for n, lane in enumerate(lanes)
+        )
+        self.changed()
+
+    def lists(self, book: Path | None) -> None:
+        self.books.append(book)
+
+    def answered(self, number: int, outcome: Outcome) -> None:
+        self.answers[number] = outcome
+
+    def fail(self, why: str) -> None:
+        """It has ended."""
+        self.why, self.served, self.troubles = why, (), ()
+        self.changed()
+
+    def suffer(self, *troubles: Trouble) -> None:
+        """Something about it is not as it should be."""
+        self.troubles = troubles
+        self.changed()
 
 
 @dataclass(slots=True)
@@ -60,6 +108,10 @@ class FakeHost:
     """Accounts whose logins the service is asked about."""
     sites: tuple[SiteLane, ...] = ()
     """The lanes in force."""
+    servers: tuple[str, ...] = ("192.0.2.53",)
+    """The name servers of this computer's network."""
+    names: FakeResolver | None = None
+    """The resolver, once the service has asked for one."""
     mended: list[Mended] = field(default_factory=list)
     """Own files to be reported by the next observation."""
     _watched: frozenset[str] = frozenset()
@@ -246,6 +298,15 @@ class FakeHost:
                 f"This PC cannot refuse a login: {self.missing[Capability.LOGIN]}", "Install the PAM lines."
             )
         self.guarded = frozenset(children)
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        if Capability.SITES_DNS in self.missing:
+            return None
+        self.names = FakeResolver(heard, changed)
+        return self.names
+
+    def name_servers(self) -> tuple[str, ...]:
+        return self.servers
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         self.sites = lanes

@@ -18,6 +18,7 @@ from agent.core.learning import SHORTEST
 from agent.core.learning import sentence as learning_sentence
 from agent.core.rules import duration_words
 from agent.core.schedule import day_bounds
+from agent.core.siterules import asked_for
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.protocol import (
     PIECE,
@@ -174,17 +175,20 @@ class Acts:
             known = wish.identity or self._program(child, subject)
             title = _title(subject)
             return replace(base, kind="program", subject=known, title=title, until=until, once=lasting == "once")
+        if kind == "site" and lasting is not None:
+            if lasting == "once":
+                raise Refused("A site cannot be allowed once", "Say a time such as 1h, today or good.")
+            until = self._end_of_day(child) if lasting == "today" else None
+            return replace(base, kind="site", subject=_site(subject), title=_site(subject), until=until)
         if not 0 < seconds <= LONGEST_GRANT:
             raise Refused("For how long?", "Say a time of at most 24 hours.")
         until = at + seconds * SECOND
         if kind == "pause":
             return replace(base, kind="pause", until=until)
-        if lasting is not None:
-            raise Refused("Only a program is allowed once, for today or for good", "Say a time, such as 1h.")
         if kind == "site":
-            if not subject:
-                raise Refused("Which site?", "Name its host.")
-            return replace(base, kind="site", subject=subject, title=subject, until=until)
+            return replace(base, kind="site", subject=_site(subject), title=_site(subject), until=until)
+        if lasting is not None:
+            raise Refused("This is not allowed once, for today or for good", "Say a time, such as 1h.")
         known = wish.identity or self._program(child, subject)
         return replace(base, kind="program", subject=known, title=_title(subject), until=until)
 
@@ -200,7 +204,7 @@ class Acts:
             "time": f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'} today",
             "program": f"{name} is allowed {self._how_long(grant)}",
             "refusal": f"{name} is not for today",
-            "site": f"{grant.subject} is allowed for a while",
+            "site": f"{grant.subject} is allowed {self._how_long(grant)}",
             "pause": "limits rest for a while",
             "lock": "the PC is paused",
         }[grant.kind]
@@ -347,6 +351,16 @@ class Acts:
 
     def _note(self, connection: Connection, action: str, child: str = "", detail: str = "") -> None:
         self.audit.append(connection.peer.account, connection.via, action, child, detail, at=self.wall())
+
+
+def _site(subject: str) -> str:
+    """The host that a guardian means."""
+    host = asked_for(subject)
+    if host is None:
+        raise Refused(
+            f"“{subject}” is no host name" if subject else "Which site?", "Name its host, such as example.org."
+        )
+    return host
 
 
 def _title(subject: str) -> str:

@@ -16,8 +16,7 @@ from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
 from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
-from agent.core.siteplan import site_plan
-from agent.core.sites import SiteMatcher
+from agent.core.siterules import asked_for
 from agent.errors import NotFound, Refused
 from agent.ipc.protocol import (
     Ask,
@@ -47,6 +46,7 @@ from agent.ipc.protocol import (
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Request
 from agent.model.program import ProgramId
+from agent.model.sitewhy import Because, WhySite
 from agent.model.verdict import Notify
 from agent.service import jobs
 from agent.service.audit import Audit
@@ -54,8 +54,10 @@ from agent.service.doctor import Doctor
 from agent.service.engine import Child
 from agent.service.learner import active
 from agent.service.ledger_requests import MAX_OPEN_REQUESTS
+from agent.service.lists import Lists
 from agent.service.loop import Loop
 from agent.service.policies import PolicyStore
+from agent.service.sites import Sites
 from agent.service.status import child_state
 from agent.service.store import Store
 from agent.summary.facts import gather
@@ -75,6 +77,8 @@ class Api:
     policies: PolicyStore
     doctor: Doctor
     act: Callable[[Connection, Body], Awaitable[Result]]
+    sites: Sites
+    lists: Lists
     goals: dict[str, int] = field(default_factory=dict)
 
     async def answer(self, connection: Connection, body: Body) -> Result:
@@ -94,7 +98,7 @@ class Api:
             case GetRecorded():
                 return _document(self._recorded(self._one(who, body.child), body.limit))
             case GetWhy():
-                return Text(text=self._why(who, body))
+                return Text(text=await self._why(who, body))
             case GetLogin():
                 return self._login(connection, body)
             case GetDoctor():
@@ -139,6 +143,7 @@ class Api:
             self.store.requests(name, open_only=True, limit=MAX_OPEN_REQUESTS),
             self.goals.get(name),
             sentence(known, self.loop.engine.rules.zone) if known is not None else "",
+            self.sites.times(child),
         )
 
     def event(self, connection: Connection, notice: Notify | None) -> Event | None:
@@ -197,17 +202,15 @@ class Api:
             "never": "No text, keys, screenshots or full addresses are recorded.",
         }
 
-    def _why(self, who: Who, body: GetWhy) -> str:
+    async def _why(self, who: Who, body: GetWhy) -> str:
         name = self._one(who, body.child)
         child = self._child(name)
         subject = body.subject
         program = self._program(child, subject)
         if program is not None:
             return explain.program(self.loop.questions.why(child, program))
-        if "." in subject and not subject.startswith("/"):
-            assert child.moment is not None
-            found = SiteMatcher(site_plan(child.rules, child.moment, child.usage, self._grants(name))).decide(subject)
-            return f"{found.host}: {found.action}. {found.sentence} [rule {found.rule}]"
+        if ("." in subject or ":" in subject) and not subject.startswith("/"):
+            return await self._why_site(child, subject)
         for limit in child.rules.plan(self.loop.engine.today(name)).programs:
             if subject in (limit.source.program, limit.source.name, limit.source.group, limit.source.id):
                 why = limit.source.reason or f"{limit.title}: {limit.action}."
@@ -216,6 +219,18 @@ class Api:
             f"Nothing called “{subject}” is known here",
             "Give the path of a program, its command, its name in the catalogue, or a host name.",
         )
+
+    async def _why_site(self, child: Child, subject: str) -> str:
+        """A job looks it up: only it and the resolver hold the lists."""
+        await self.lists.ensure()
+        book = self.lists.book
+        asked = WhySite(plan=self.sites.plan(child), host=subject, book=str(book) if book is not None else "")
+        found = msgspec.json.decode(await jobs.run("why-site", msgspec.json.encode(asked)), type=Because)
+        if found.verdict is None:
+            raise Refused(found.title, found.advice)
+        verdict = found.verdict
+        groups = f" It is in {', '.join(verdict.groups)}." if verdict.groups else ""
+        return f"{verdict.host}: {verdict.action}. {verdict.sentence}{groups} [rule {verdict.rule}]"
 
     def _program(self, child: Child, subject: str) -> ProgramId | None:
         """The program that a guardian or child means: a file, one that was refused, one that runs, one in the catalogue."""
@@ -263,13 +278,16 @@ class Api:
             raise Refused("Ask for at most four hours", "A guardian can give more in one go.")
         if body.kind in ("program", "site") and not body.subject:
             raise Refused(f"Which {body.kind}?", "Name it.")
+        subject = asked_for(body.subject) if body.kind == "site" else body.subject
+        if subject is None:
+            raise Refused(f"“{body.subject}” is no host name", "Name its host, such as example.org.")
         request = self.store.add_request(
             Request(
                 id=secrets.token_hex(6),
                 child=who.child,
                 kind=body.kind,
                 seconds=body.seconds,
-                subject=body.subject,
+                subject=subject,
                 text=body.text,
                 asked=self.wall,
             )

@@ -24,8 +24,9 @@ from agent.ipc.server import Server
 from agent.model.grant import Grant
 from agent.model.policy import Family, Policy
 from agent.model.record import LedgerEvent
+from agent.model.snapshot import Snapshot
 from agent.model.verdict import Notify
-from agent.platforms.base import Host, Supervisor
+from agent.platforms.base import Finding, Host, Supervisor
 from agent.service import jobs
 from agent.service.acts import Acts
 from agent.service.api import Api
@@ -41,6 +42,8 @@ from agent.service.lookout import Lookout, rules_for
 from agent.service.loop import ENGINE, Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.seals import Seals
+from agent.service.sites import Sites
+from agent.service.siteuse import SiteUses
 from agent.service.statelock import StateLock
 from agent.service.store import Store
 from agent.summary.facts import gather
@@ -153,7 +156,14 @@ class Service:
             policy=policies.now.policy or UNSET,
             strangers=unknown,
         )
-        doctor = Doctor(host, loop, lambda: policies.now.notes, lambda: (*lookout.findings(), *lists.findings()))
+        lists = Lists(settings.state / LISTS)
+        uses = SiteUses(loop, lambda child, day: _hosts(store, child, day))
+        sites = Sites(host, loop, store, uses, lists)
+
+        def findings() -> tuple[Finding, ...]:
+            return (*lookout.findings(), *sites.findings(), *lists.findings())
+
+        doctor = Doctor(host, loop, lambda: policies.now.notes, findings)
         guardian = Guardian(store)
 
         async def installed(found: InForce) -> None:
@@ -163,10 +173,9 @@ class Service:
             known: Rules = loop.engine.rules
             return who(peer.account, known.accounts, known.guardians, privileged=peer.uid == 0)
 
-        lists = Lists(settings.state / LISTS)
         list_acts = ListActs(lists, audit, lambda: api.wall, lambda: loop.changed())
         acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed, list_acts)
-        api = Api(loop, store, audit, policies, doctor, acts.act, _goals(store))
+        api = Api(loop, store, audit, policies, doctor, acts.act, sites, lists, _goals(store))
         server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot)
 
         def push(notice: Notify) -> None:
@@ -176,7 +185,11 @@ class Service:
             if loop.ready.is_set():
                 server.push(lambda connection: api.event(connection, None))
 
-        loop.push, loop.changed, loop.heed = push, changed, lookout.heed
+        def heed(snapshot: Snapshot) -> None:
+            lookout.heed(snapshot)
+            sites.look(host.clock.now())
+
+        loop.push, loop.changed, loop.heed = push, changed, heed
 
         def learned(child: str) -> None:
             audit.append("service", "service", "learn-over", child, at=api.wall)
@@ -194,6 +207,7 @@ class Service:
         await server.start()
         audit.append("service", "service", "started", at=api.wall)
         lookout.begin(settings.state)
+        sites.begin()
         tasks = [
             asyncio.create_task(loop.run(), name="fairtime-loop"),
             asyncio.create_task(self._look(loop, doctor, policies, api), name="fairtime-look"),
@@ -217,6 +231,7 @@ class Service:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await server.close()
+            await sites.close()
         for error in ended:
             if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
                 raise error
@@ -344,6 +359,11 @@ def _jobs(loop: Loop, store: Store, doctor: Doctor, state: Path) -> Mapping[str,
         store.backup()
 
     return {"summary": summary, "retention": retention, "backup": backup}
+
+
+def _hosts(store: Store, child: str, day: str) -> set[str]:
+    """The hosts that the ledger has of a child's day."""
+    return {row.key for row in store.rows(child, day, day) if row.kind == "site"}
 
 
 def _goals(store: Store) -> dict[str, int]:

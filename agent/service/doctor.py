@@ -22,8 +22,10 @@ TODAY = (
     Capability.LOGOUT,
     Capability.INPUT_EVIDENCE,
     Capability.SOUND_EVIDENCE,
+    Capability.SITES_DNS,
+    Capability.SITES_BROWSER,
 )
-"""What Fairtime uses now; the site lanes come later and are listed as absent."""
+"""What Fairtime uses now."""
 
 
 @dataclass(slots=True)

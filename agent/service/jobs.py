@@ -47,6 +47,8 @@ NAMES: Mapping[str, str] = {
     "publisher": "agent.trust.publisher",
     "list": "agent.filter.lists.reading",
     "book": "agent.filter.lists.binding",
+    "why-site": "agent.filter.why",
+    "short-groups": "agent.filter.short",
 }
 """Jobs, and the modules whose ``run(request: bytes) -> bytes`` does them; imported in the job's process only."""
 

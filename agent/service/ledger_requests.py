@@ -101,6 +101,8 @@ def _same(request: Request, other: Request) -> bool:
         return False
     if request.identity:
         return True
+    if request.kind == "site":
+        return other.subject == request.subject
     return (
         abs(request.asked - other.asked) <= SAME_REQUEST
         and other.subject == request.subject

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from agent.clock import MINUTE, SECOND, Instant, Millis
 from agent.core import telling
 from agent.core.rules import Rules
+from agent.core.usage import added
 from agent.errors import HostError, NotFound, Refused, StoreError
 from agent.model.grant import Request
 from agent.model.program import Process, ProgramId
@@ -188,7 +189,7 @@ class Loop:
         await self.effects.apply(step.effects, now.boot)
         self._charges += step.charges
         for event in step.events:
-            self._enter(event)
+            self.enter(event)
         busy = bool(step.charges or step.effects or step.new_day)
         due = self._saved is None or now.boot - self._saved >= (
             self.save_every if busy or self._charges else max(SAVE_CALM, self.save_every)
@@ -207,7 +208,7 @@ class Loop:
         try:
             self.store.record((), {LEARNING: self.learner.saved()})
         except StoreError as error:
-            self._stumbled("ledger", error.title, error.advice)
+            self.stumbled("ledger", error.title, error.advice)
 
     def _learned(self, child: str) -> None:
         """Learning has ended by itself."""
@@ -226,9 +227,9 @@ class Loop:
         try:
             self.store.record(charges, {ENGINE: self.engine.saved()})
         except StoreError as error:
-            self._stumbled("ledger", error.title, error.advice)
+            self.stumbled("ledger", error.title, error.advice)
         else:
-            self._recovered("ledger")
+            self.recovered("ledger")
         self._saved = self.host.clock.now().boot
 
     async def _observe(self) -> Snapshot:
@@ -236,9 +237,9 @@ class Loop:
             snapshot = await self.host.observe()
         except (HostError, OSError) as error:
             # What was seen last still holds: a host that stumbles must not look like an empty chair.
-            self._stumbled("sight", f"Fairtime cannot see what runs on this PC: {error}", "")
+            self.stumbled("sight", f"Fairtime cannot see what runs on this PC: {error}", "")
             return replace(self.snapshot, mended=())
-        self._recovered("sight")
+        self.recovered("sight")
         return snapshot
 
     # ---- program starts ------------------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ class Loop:
         except Refused:
             text = f"{question.title} is new here. Many questions are open already: talk with your guardians."
         except StoreError as error:
-            self._stumbled("ledger", error.title, error.advice)
+            self.stumbled("ledger", error.title, error.advice)
             text = f"{question.title} is new here. It could not be written down: ask your guardians yourself."
         self._tell(self.host.clock.now(), telling.notice(question.child, "ask", question, text))
 
@@ -310,7 +311,7 @@ class Loop:
         try:
             self.store.end_grant(effect.grant, self.wall)
         except StoreError as error:
-            self._stumbled("ledger", error.title, error.advice)
+            self.stumbled("ledger", error.title, error.advice)
         except NotFound:
             log.warning("a permission for one run is gone already")
 
@@ -339,6 +340,17 @@ class Loop:
             del self.remembered[next(iter(self.remembered))]
         self.remembered[child, program] = identity
 
+    # ---- use of sites --------------------------------------------------------------------------------------------
+
+    def charge(self, charges: Iterable[Charge]) -> None:
+        """Use that something else than the tick has seen; it counts from the next tick on, which comes soon."""
+        for charge in charges:
+            child = self.engine.children.get(charge.child)
+            if child is not None:
+                child.usage = added(child.usage, (charge,))
+                self._charges.append(charge)
+        self.wake()
+
     # ---- events --------------------------------------------------------------------------------------------------
 
     def event(self, child: str, kind: EventKind, subject: str, rule: str, text: str) -> None:
@@ -347,26 +359,29 @@ class Loop:
 
     def _record(self, child: str, kind: EventKind, subject: str, rule: str, text: str, *, count: int = 1) -> None:
         day = self.engine.today(child).isoformat()
-        self._enter(
+        self.enter(
             LedgerEvent(
                 at=self.wall, day=day, child=child, kind=kind, subject=subject, rule=rule, text=text, count=count
             )
         )
 
-    def _enter(self, event: LedgerEvent) -> None:
+    def enter(self, event: LedgerEvent) -> None:
+        """Enter an event."""
         try:
             self.store.add_event(event)
         except StoreError as error:
-            self._stumbled("ledger", error.title, error.advice)
+            self.stumbled("ledger", error.title, error.advice)
 
-    def _stumbled(self, what: str, title: str, advice: str) -> None:
+    def stumbled(self, what: str, title: str, advice: str = "") -> None:
+        """Something does not work: everyone is told until it has ``recovered``."""
         words = f"{title} {advice}".strip()
         if self.troubles.get(what) != words:
             log.error("%s: %s", what, words)
             self.troubles[what] = words
             self.changed()
 
-    def _recovered(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
+        """It works, again or still."""
         if self.troubles.pop(what, None) is not None:
             log.warning("%s: works again", what)
             self.changed()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from agent.clock import SECOND
 from agent.core.explain import sentence
 from agent.core.rules import ChildRules, Plan, ProgramLimit
-from agent.ipc.protocol import ChildState, ProgramUse
+from agent.ipc.protocol import ChildState, ProgramUse, SiteTime
 from agent.model.grant import Grant, Request
 from agent.model.usage import DayUse
 from agent.model.verdict import ProgramVerdict
@@ -18,7 +18,12 @@ MOST_ALLOWED = 60
 
 
 def child_state(
-    child: Child, grants: Iterable[Grant], requests: Iterable[Request], goal: int | None, learning: str = ""
+    child: Child,
+    grants: Iterable[Grant],
+    requests: Iterable[Request],
+    goal: int | None,
+    learning: str = "",
+    sites: Iterable[SiteTime] = (),
 ) -> ChildState:
     """The state of one child after a tick; whole seconds, rounded down so that nobody is promised too much."""
     decision, at = child.decision, child.moment
@@ -34,6 +39,7 @@ def child_state(
         sentence=sentence(verdict),
         budget_today=None if at.plan.budget is None else at.plan.budget // SECOND,
         programs=_programs(child.rules, at.plan, today, running),
+        sites=tuple(sites),
         allowed=_allowed(child.rules, at.plan),
         goal=goal,
         requests=tuple(requests),

@@ -80,6 +80,11 @@ th.day { width: 6.5rem; } svg { display: block; width: 100%; height: 18px; } ul 
 {% endmacro %}
 {{ parts("Programs", child.programs) }}
 {{ parts("Groups", child.groups) }}
+{{ parts("Sites with minutes of their own", child.site_limits) }}
+{{ parts("Sites", child.sites) }}
+{% if child.sites %}
+<p class="soft">Minutes in which each was asked for; one page may ask for several. Help lines are never recorded.</p>
+{% endif %}
 <h3>Time of day</h3>
 <div class="heat" role="img" aria-label="Use by hour of the day">
 <span></span>{% for hour in range(24) %}<b>{{ hour if hour % 6 == 0 else "" }}</b>{% endfor %}
@@ -98,6 +103,7 @@ th.day { width: 6.5rem; } svg { display: block; width: 100%; height: 18px; } ul 
 {{ lines("Asked", child.requests) }}
 {{ lines("Given", child.grants) }}
 {{ lines("Not allowed", child.blocked) }}
+{{ lines("Sites that are not open", child.blocked_sites) }}
 {{ lines("Worth knowing", child.notable) }}
 </section>
 {% endfor %}

@@ -44,9 +44,12 @@ def _child(child: ChildWeek) -> Iterable[str]:
         yield _day(day)
     yield from _section("Programs", _parts(child.programs))
     yield from _section("Groups", _parts(child.groups))
+    yield from _section("Sites with minutes of their own", _parts(child.site_limits))
+    yield from _section("Sites (minutes in which each was asked for)", _parts(child.sites))
     yield from _section("Asked", _lines(child.requests))
     yield from _section("Given", _lines(child.grants))
     yield from _section("Not allowed", _lines(child.blocked))
+    yield from _section("Sites that are not open", _lines(child.blocked_sites))
     yield from _section("Worth knowing", _lines(child.notable))
     yield from _section("To talk about", [_wrapped(f"{p.text} ({p.fact})", "  - ") for p in child.prompts])
 

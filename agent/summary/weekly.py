@@ -79,9 +79,14 @@ class ChildWeek(Struct, frozen=True, kw_only=True):
     """Minutes of use by day and local hour."""
     programs: tuple[Part, ...] = ()
     groups: tuple[Part, ...] = ()
+    sites: tuple[Part, ...] = ()
+    """Minutes in which a host was asked for; a page asks for several, so they need not add up to the time of use."""
+    site_limits: tuple[Part, ...] = ()
+    """Sites and groups of them with minutes of their own."""
     requests: tuple[Line, ...] = ()
     grants: tuple[Line, ...] = ()
     blocked: tuple[Line, ...] = ()
+    blocked_sites: tuple[Line, ...] = ()
     notable: tuple[Line, ...] = ()
     prompts: tuple[Prompt, ...] = ()
 
@@ -141,6 +146,7 @@ def _child(facts: ChildFacts, week: WeekFacts, first: dt.date) -> ChildWeek:
     )
     inside = [row for row in facts.rows if row.day >= dates[0]]
     blocked = [e for e in facts.events if e.kind in ("blocked", "asked")]
+    shut = [e for e in facts.events if e.kind == "site-blocked"]
     result = ChildWeek(
         child=facts.child,
         detail=facts.detail,
@@ -153,9 +159,16 @@ def _child(facts: ChildFacts, week: WeekFacts, first: dt.date) -> ChildWeek:
         hours=_hours(inside, dates),
         programs=_parts(inside, "program", week.titles) if facts.detail == "programs" else (),
         groups=_parts(inside, "group", {}) if facts.detail in ("programs", "groups") else (),
+        sites=_parts(inside, "site", {}) if facts.detail == "programs" else (),
+        site_limits=_parts(inside, "site-rule", {}) if facts.detail in ("programs", "groups") else (),
         requests=tuple(_request(r, week.zone) for r in reversed(facts.requests)),
         grants=tuple(_grant(g, week) for g in facts.grants),
-        blocked=_blocked(blocked, week.titles) if facts.detail == "programs" else _blocked_total(blocked),
+        blocked=_blocked(blocked, "{} was started but not allowed.", week.titles)
+        if facts.detail == "programs"
+        else _in_all(blocked, "Programs were started but not allowed."),
+        blocked_sites=_blocked(shut, "{} was asked for and is not open.", {})
+        if facts.detail == "programs"
+        else _in_all(shut, "Sites were asked for that are not open."),
         notable=tuple(
             Line(day=e.day, text=e.text, count=e.count)
             for e in facts.events
@@ -294,20 +307,20 @@ def _date(wall: Millis, zone: str) -> str:
     return dt.datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).date().isoformat()
 
 
-def _blocked(events: Sequence[LedgerEvent], titles: Mapping[str, str]) -> tuple[Line, ...]:
+def _blocked(events: Sequence[LedgerEvent], sentence: str, titles: Mapping[str, str]) -> tuple[Line, ...]:
     counts: dict[str, tuple[int, str]] = {}
     for event in events:
         count, day = counts.get(event.subject, (0, event.day))
         counts[event.subject] = (count + event.count, min(day, event.day))
     ordered = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))
     return tuple(
-        Line(day=day, text=f"{titles.get(subject, subject)} was started but not allowed.", count=count)
+        Line(day=day, text=sentence.format(titles.get(subject, subject)), count=count)
         for subject, (count, day) in ordered[:MOST_SHOWN]
     )
 
 
-def _blocked_total(events: Sequence[LedgerEvent]) -> tuple[Line, ...]:
+def _in_all(events: Sequence[LedgerEvent], sentence: str) -> tuple[Line, ...]:
     if not events:
         return ()
     day = min(event.day for event in events)
-    return (Line(day=day, text="Programs were started but not allowed.", count=sum(e.count for e in events)),)
+    return (Line(day=day, text=sentence, count=sum(e.count for e in events)),)

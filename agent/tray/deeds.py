@@ -60,6 +60,8 @@ def body_of(act: Act, text: str = "") -> Body:
     match act.name:
         case "ask" | "ask-why":
             return Ask(kind="time", seconds=act.seconds, text=text)
+        case "ask-site":
+            return Ask(kind="site", subject=act.subject, text=text)
         case "time":
             return Give(child=act.child, kind="time", seconds=act.seconds)
         case "pause":
@@ -91,6 +93,8 @@ def command_of(act: Act) -> str:
     match act.name:
         case "ask" | "ask-why":
             return f"fairtime request {minutes if act.seconds else '15m'}"
+        case "ask-site":
+            return "fairtime request --site example.org"
         case "time":
             return f"fairtime grant {act.child} +{minutes}"
         case "lock":
@@ -141,6 +145,8 @@ class Deeds:
                 self._prove(act, status)
             elif act.name == "ask-why":
                 self._ask_why(act)
+            elif act.name == "ask-site":
+                self._ask_site(act)
             elif act.name == "state":
                 self._read(self._words("Time left, and why"), _state_text(act, status, self._words), act)
             elif act.name == "help":
@@ -202,6 +208,29 @@ class Deeds:
             self._show(self._link.call(body_of(chosen, str(answer.get("text", ""))[:500])), chosen)
 
         self._open("ask", sheet, act, asked)
+
+    def _ask_site(self, act: Act, error: str = "") -> None:
+        sheet = {
+            "title": self._words("Ask for a site"),
+            "text": self._words("Which site would you like? Its name, or the address from the browser."),
+            "error": error,
+            "why": self._words("What is it for? (you may leave this empty)"),
+            "ok": self._words("Ask"),
+            "cancel": self._words("Cancel"),
+        }
+
+        def asked(answer: spawn.Sheet) -> None:
+            chosen = Act("ask-site", act.child, subject=str(answer.get("site", ""))[:500])
+            try:
+                done = self._link.call(body_of(chosen, str(answer.get("text", ""))[:500]))
+            except FairtimeError as refused:
+                if refused.code != "refused":
+                    raise
+                self._ask_site(act, f"{refused.title} {refused.advice}".strip())
+                return
+            self._show(done, chosen)
+
+        self._open("site", sheet, act, asked)
 
     def _show(self, result: Result, act: Act) -> None:
         match result:
@@ -329,14 +358,21 @@ def _deed_text(act: Act, status: Status | None, words: Words) -> str:
             return words("What {child} was given or told ends now.", child=act.child)
         case "grant":
             return _yes_text(act, status, words)
-    program = _program(act, status)
+    program = _asked(act, status, "program")
     if program is not None:
         return words("{child} does not get {program} today.", child=act.child, program=program.subject)
     return words("{child} does not get what was asked for.", child=act.child)
 
 
 def _yes_text(act: Act, status: Status | None, words: Words) -> str:
-    program = _program(act, status)
+    program = _asked(act, status, "program")
+    site = _asked(act, status, "site")
+    if site is not None:
+        named = {"child": act.child, "site": site.subject}
+        return {
+            "today": words("{child} may visit {site} today.", **named),
+            "good": words("{child} may visit {site} from now on.", **named),
+        }.get(act.lasting or "", words("{child} may visit {site} for an hour.", **named))
     if program is None:
         return words("{child} gets what was asked for.", child=act.child)
     named = {"child": act.child, "program": program.subject}
@@ -349,9 +385,9 @@ def _yes_text(act: Act, status: Status | None, words: Words) -> str:
     return "\n".join((said, *(line for line in (program.place, program.identity) if line)))
 
 
-def _program(act: Act, status: Status | None) -> Request | None:
+def _asked(act: Act, status: Status | None, kind: str) -> Request | None:
     state = _child(act, status)
-    found = (r for r in state.requests if r.id == act.subject and r.kind == "program") if state else ()
+    found = (r for r in state.requests if r.id == act.subject and r.kind == kind) if state else ()
     return next(iter(found), None)
 
 

@@ -1,6 +1,6 @@
 """``python -m agent.tray.dialogs KIND``: the tray's windows, each in a process of its own (see ``spawn``).
 
-Kinds: ``pin`` (a guardian's PIN or rescue code), ``ask`` (ask for time and say why), ``text`` (something to read),
+Kinds: ``pin`` (a guardian's PIN or rescue code), ``ask`` (ask for time and say why), ``site`` (ask for a site), ``text`` (something to read),
 ``countdown`` (the last minute), ``window`` (the menu as a window, where there is no tray).  All words come from the tray in
 the first line of standard input.  Every window works with the keyboard alone: Tab, Enter, Escape.
 """
@@ -168,6 +168,32 @@ def _ask(root: tkinter.Tk, sheet: Sheet) -> int:
     return code
 
 
+def _site(root: tkinter.Tk, sheet: Sheet) -> int:
+    """Ask for a site with a sentence; gives ``{"site": …, "text": …}``."""
+    import tkinter
+
+    _lines(root, sheet)
+    site = tkinter.Entry(root, width=40)
+    site.pack(fill="x", padx=24, pady=4)
+    tkinter.Label(root, text=sheet.get("why", ""), anchor="w").pack(fill="x", padx=24, pady=(12, 0))
+    entry = tkinter.Entry(root, width=40)
+    entry.pack(fill="x", padx=24, pady=4)
+    code = 1
+
+    def accept() -> None:
+        nonlocal code
+        if site.get().strip():
+            answer({"site": site.get()[:500], "text": entry.get()[:500]})
+            code = 0
+            root.destroy()
+
+    _buttons(root, sheet, accept)
+    place(root)
+    site.focus_force()
+    root.mainloop()
+    return code
+
+
 def _text(root: tkinter.Tk, sheet: Sheet) -> int:
     """Something to read, with arrows and page keys."""
     import tkinter
@@ -205,6 +231,7 @@ def _window(root: tkinter.Tk, sheet: Sheet) -> int:
 _KINDS: dict[str, Callable[[Any, Sheet], int]] = {
     "pin": _pin,
     "ask": _ask,
+    "site": _site,
     "text": _text,
     "countdown": _countdown,
     "window": _window,

@@ -62,23 +62,33 @@ def _answers(state: ChildState, request: Request, words: Words) -> Iterable[Row]
             yield Row(label, Act("grant", state.child, 0, request.id, lasting))
         yield Row(words("Not today"), Act("refuse", state.child, 0, request.id))
         return
+    if request.kind == "site":
+        yield Row(words("Yes, for an hour"), Act("grant", state.child, HOUR, request.id))
+        yield Row(words("Yes, for today"), Act("grant", state.child, 0, request.id, "today"))
+        yield Row(words("Yes, from now on"), Act("grant", state.child, 0, request.id, "good"))
+        yield Row(words("No"), Act("refuse", state.child, 0, request.id))
+        return
     yield Row(words("Yes"), Act("grant", state.child, request.seconds, request.id))
     yield Row(words("No"), Act("refuse", state.child, 0, request.id))
 
 
 def _permits(state: ChildState, words: Words) -> Iterable[Row]:
-    """Programs that a guardian said yes or no to, each with the way back."""
-    said = [grant for grant in state.grants if grant.kind in ("program", "refusal")]
-    if said:
-        rows = tuple(
-            Row(permit(grant, words), rows=(Row(words("Withdraw"), Act("release", state.child, subject=grant.id)),))
-            for grant in said[-LONGEST_LIST:]
-        )
-        yield Row(words("Programs you answered for"), rows=rows)
+    """Programs and sites that a guardian said yes or no to, each with the way back."""
+    for label, kinds in (
+        (words("Programs you answered for"), ("program", "refusal")),
+        (words("Sites you opened"), ("site",)),
+    ):
+        said = [grant for grant in state.grants if grant.kind in kinds]
+        if said:
+            rows = tuple(
+                Row(permit(grant, words), rows=(Row(words("Withdraw"), Act("release", state.child, subject=grant.id)),))
+                for grant in said[-LONGEST_LIST:]
+            )
+            yield Row(label, rows=rows)
 
 
 def permit(grant: Grant, words: Words = ENGLISH) -> str:
-    """A yes or no to a program in a few words."""
+    """A yes or no to a program or a site in a few words."""
     name = grant.title or grant.subject
     if grant.kind == "refusal":
         return clipped(words("{program}: not today", program=name))

@@ -23,7 +23,7 @@ class Act:
 
 
 ACTS = frozenset(
-    ("state", "agreement", "ask", "ask-why", "week", "recorded", "learned", "help", "protection")
+    ("state", "agreement", "ask", "ask-why", "ask-site", "week", "recorded", "learned", "help", "protection")
     + ("time", "pause", "lock", "release", "grant", "refuse", "limits", "summary")
 )
 GUARDED = frozenset(("time", "pause", "lock", "release", "grant", "refuse"))

@@ -58,8 +58,10 @@ def _child(status: Status, state: ChildState, words: Words) -> View:
         *_learning(state),
         *_waiting(state, words),
         _programs(state, words),
+        *_sites(state, words),
         _allowed(state, words),
         _ask(state, words),
+        Row(words("Ask for a site…"), Act("ask-site", state.child)),
         SEPARATOR,
         Row(words("My week"), Act("week", state.child)),
         Row(words("What is recorded about me"), Act("recorded", state.child)),
@@ -84,6 +86,7 @@ def _family(status: Status, words: Words) -> View:
             *_because(state, ""),
             *_learning(state),
             _programs(state, words),
+            *_sites(state, words),
             _allowed(state, words),
             SEPARATOR,
             *guardian(state, words),
@@ -140,6 +143,22 @@ def _programs(state: ChildState, words: Words) -> Row:
         for use in state.programs[:LONGEST_LIST]
     ]
     return Row(words("Today's programs"), rows=tuple(rows) or (Row(words("None yet"), enabled=False),))
+
+
+def _sites(state: ChildState, words: Words) -> Iterable[Row]:
+    """Sites with minutes of their own."""
+    rows = tuple(
+        Row(
+            clipped(
+                f"{site.title}: {duration(site.seconds, words)} · "
+                + (words("{time} left", time=duration(site.left, words)) if site.left else words("used up for today"))
+            ),
+            Act("agreement", state.child),
+        )
+        for site in state.sites
+    )
+    if rows:
+        yield Row(words("Today's sites"), rows=rows)
 
 
 def _allowed(state: ChildState, words: Words) -> Row:

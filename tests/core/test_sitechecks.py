@@ -177,3 +177,19 @@ def test_a_policy_that_was_signed_before_sites_were_looked_at_still_holds() -> N
 def test_profiles_are_looked_at_as_well() -> None:
     found = problems("", '[profiles.holidays]\nsites = { allow = ["a b"] }')
     assert [problem[:2] for problem in found] == [("profiles.holidays.sites.allow", "“a b” is no host name")]
+
+
+@pytest.mark.parametrize("server", ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53"])
+def test_name_servers(server: str) -> None:
+    assert parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD).name_servers == [server]
+    assert not check(parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD), CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "server", ["dns.example", "192.0.2", "192.0.2.1:", "192.0.2.1:99999", "https://192.0.2.1", "::1::", "1"]
+)
+def test_what_is_no_name_server(server: str) -> None:
+    found = check(parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD), CATALOGUE)
+    assert [(p.where, p.title, p.error) for p in found] == [
+        ("name_servers", f"“{server}” is no address of a name server", True)
+    ]

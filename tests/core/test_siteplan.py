@@ -7,13 +7,16 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.clock import MINUTE
 from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import read
+from agent.core.layers import layered
 from agent.core.siteplan import SitePlanner, site_plan
 from agent.core.sites import STRICTNESS, FewNames, SiteMatcher
 from agent.model.grant import Grant
+from agent.model.policy import Limits, SiteRule, SiteRules
 from agent.model.site import SiteAction, SitePlan
 from agent.model.usage import DayUse, Usage
 from tests.core.scene import MONDAY, clock, mia, now
@@ -241,3 +244,25 @@ def test_the_most_specific_name_decides_then_who_wrote_it_then_the_strictest(
         ]
     expected = max(order)[3] if order else "ask"
     assert SiteMatcher(found, FewNames({name: names for name, (names, _) in lists.items()})).action(asked) == expected
+
+
+# ---- layers --------------------------------------------------------------------------------------------------------------
+
+
+def test_one_host_more_leaves_the_presets_rules_as_they_are() -> None:
+    preset = SiteRules(mode="allow-list", rules=[SiteRule(group="learning")], safe_search=True, youtube="strict")
+    own = SiteRules(allow=["club.example"])
+    assert layered(Limits(sites=own), Limits(sites=preset)).sites == replace(preset, allow=["club.example"])
+    assert layered(Limits(sites=SiteRules(rules=[])), Limits(sites=preset)).sites == replace(preset, rules=[])
+    assert layered(Limits(sites=own), Limits()).sites == own
+    assert layered(Limits(), Limits(sites=preset)).sites == preset
+
+
+def test_a_profile_changes_what_it_names() -> None:
+    child = mia(
+        'sites = { mode = "allow-list", allow = ["sums.example"] }',
+        more='[profiles.free]\nsites = { mode = "block-list" }\n'
+        '[[exceptions]]\nfrom = "2026-03-02"\nprofile = "free"\n',
+    )
+    found = site_plan(child, now(child), NO_USE, ())
+    assert (says(found, "any.example")[0], says(found, "sums.example")[1]) == ("allow", "mia/site:sums.example")

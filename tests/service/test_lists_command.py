@@ -236,3 +236,24 @@ def test_whoever_has_no_patience_is_told_to_look_again(room: Room, typed: Typed,
     done = client.call(PutList(name="games", path=""))
     client.close()
     assert isinstance(done, Done)
+
+
+def test_which_groups_rules_may_name_here(room: Room, typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "games.txt").write_text("play.example\n")
+    folder = tmp_path / "ut1"
+    for name in ("chat", "press"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "domains").write_text(f"{name}.example\n")
+    assert typed("add", "games", str(tmp_path / "games.txt"))[0] == 0
+    assert typed("add", "ut1", str(folder))[0] == 0
+    found = command.groups_here()
+    assert found == set(room.book.sizes)
+    assert found is not None
+    assert {"games", "ut1/chat", "ut1/press", "learning"} <= found
+
+
+def test_without_a_service_it_is_not_known_which_groups_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRTIME_SOCKET", str(tmp_path / "none"))
+    assert command.groups_here() is None

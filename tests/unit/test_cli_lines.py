@@ -13,6 +13,7 @@ from agent.core.checks import check
 from agent.core.drafting import rule_lines
 from agent.core.family import parse
 from agent.model.grant import Grant
+from agent.model.policy import SiteRules
 from agent.resources import load_catalogue
 from tests.house import LIMITS, written
 
@@ -43,6 +44,18 @@ def test_the_lines_are_rules_that_stand_for_the_grants() -> None:
     assert missing([grant("deb:go"), grant("deb:chess", child="leo")], family)
     assert "fairtime release g1" in lines
     assert text([]).startswith("Nothing")
+
+
+def test_sites_for_good_become_hosts_that_are_allowed() -> None:
+    given = [Grant(id=f"g{n}", child="mia", kind="site", subject=f"s{n}.example", given=0, by="Ana") for n in range(2)]
+    lines = text(given)
+    family = parse(written(limits=LIMITS) + lines)
+    assert family.children[0].limits.sites == SiteRules(allow=["s0.example", "s1.example"])
+    assert not missing(given, family)
+    assert [one.id for one in missing(given, parse(written(limits=LIMITS) + 'sites.allow = ["S1.example."]\n'))] == [
+        "g0"
+    ]
+    assert "fairtime release g1" in lines
 
 
 @given(st.text(max_size=90), st.text(max_size=60))

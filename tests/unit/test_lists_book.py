@@ -206,3 +206,23 @@ def test_a_damaged_book_is_none(tmp_path: Path) -> None:
             Book.open(broken)
     with pytest.raises(StoreError, match="cannot be read"):
         Book.open(tmp_path / "none")
+
+
+@pytest.mark.parametrize("tries", [1, 4])
+def test_the_names_of_short_groups(tmp_path: Path, tries: int) -> None:
+    book = book_of(
+        tmp_path,
+        {
+            "few": "b.example.org\na.org\nb.org\n",
+            "both": "a.org\nc.co.uk\n",
+            "many": "\n".join(f"n{n}.example" for n in range(50)),
+            "ads": "||example.org^\n@@||good.example.org^\n",
+        },
+        **({"tries": tries} if tries > 1 else {}),
+    )
+    assert book.short(["few", "both", "many", "ads", "gone"], 10) == {
+        "few": ("a.org", "b.example.org", "b.org"),
+        "both": ("a.org", "c.co.uk"),
+    }
+    assert book.short(["many"], 10) == {}
+    assert len(book.short(["many"], 50)["many"]) == 50

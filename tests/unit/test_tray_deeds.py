@@ -169,6 +169,39 @@ def test_asking_with_a_sentence(tmp_path: Path) -> None:
     assert bench.link.heard == [Ask(kind="time", seconds=1800, text="the level is nearly done")]
 
 
+def test_asking_for_a_site(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ({"site": "https://www.other.example/x", "text": "for school"}, 0))
+    bench.deeds.do(Act("ask-site", "mia"), None)
+    assert bench.dialogs[0][0] == "site"
+    assert bench.link.heard == [Ask(kind="site", subject="https://www.other.example/x", text="for school")]
+    assert bench.said[0].text == "Done."
+
+
+def test_a_site_that_is_none_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
+    refused = Refused("“a b” is no host name", "Name its host, such as example.org.")
+    bench = Bench(tmp_path, ({"site": "a b"}, 0), (None, 1), answers={Ask: refused})
+    bench.deeds.do(Act("ask-site", "mia"), None)
+    assert [kind for kind, _ in bench.dialogs] == ["site", "site"]
+    assert bench.dialogs[1][1]["error"] == "“a b” is no host name Name its host, such as example.org."
+    assert bench.said == []
+
+
+@pytest.mark.parametrize(
+    ("lasting", "seconds", "words"),
+    [
+        (None, 3600, "mia may visit other.example for an hour."),
+        ("today", 0, "mia may visit other.example today."),
+        ("good", 0, "mia may visit other.example from now on."),
+    ],
+)
+def test_the_pins_window_says_which_site_it_opens(lasting: Any, seconds: int, words: str) -> None:
+    wanted = Request(id="r8", child="mia", kind="site", subject="other.example", asked=0)
+    verdict = Verdict(child="mia", day="2026-03-02", remaining=None, binding=None)
+    state = ChildState(child="mia", verdict=verdict, seconds_left=None, sentence="", requests=(wanted,))
+    status = Status(role="child", protection="protected", policy="in force", children=(state,))
+    assert _deed_text(Act("grant", "mia", seconds, "r8", lasting), status, ENGLISH) == words
+
+
 def test_my_week_opens_in_the_browser_from_a_private_file(tmp_path: Path) -> None:
     bench = Bench(tmp_path, answers={GetWeek: Text(text="<h1>My week</h1>", form="html")})
     bench.deeds.do(Act("week", "mia"), None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.ipc.protocol import ChildState, ProgramUse, Status
+from agent.ipc.protocol import ChildState, ProgramUse, SiteTime, Status
 from agent.model.grant import Grant, Request
 from agent.model.verdict import Constraint, ConstraintKind, Notify, Stage, Verdict
 from agent.tray.face import LONGEST_LABEL, Face, Kind, clipped, duration, face
@@ -108,6 +108,7 @@ def test_childs_menu_has_every_row_of_the_plan() -> None:
         "What is allowed",
         "Ask for more time",
         "15 minutes",
+        "Ask for a site…",
         "My week",
         "What is recorded about me",
         "Get help",
@@ -279,6 +280,40 @@ def test_a_guardian_answers_once_today_for_good_or_no() -> None:
         "Not today": Act("refuse", "mia", 0, "r9"),
     }
     assert "/home/mia/chess" in [row.label for row in every(shown.rows)]
+
+
+def test_a_guardian_opens_a_site_for_a_while_today_or_for_good() -> None:
+    wanted = Request(id="r8", child="mia", kind="site", subject="other.example", asked=0)
+    status = Status(role="guardian", protection="protected", policy="in force", children=(state(requests=(wanted,)),))
+    acts = {row.label: row.act for row in every(view(status).rows) if row.act and row.act.subject == "r8"}
+    assert acts == {
+        "Yes, for an hour": Act("grant", "mia", 3600, "r8"),
+        "Yes, for today": Act("grant", "mia", 0, "r8", "today"),
+        "Yes, from now on": Act("grant", "mia", 0, "r8", "good"),
+        "No": Act("refuse", "mia", 0, "r8"),
+    }
+
+
+def test_a_child_sees_what_is_left_of_sites_with_minutes() -> None:
+    sites = (SiteTime(title="films.example", seconds=600, left=1200), SiteTime(title="videos", seconds=1800, left=0))
+    said = labels(child_status(state(sites=sites)))
+    for line in (
+        "Today's sites",
+        "films.example: 10 minutes · 20 minutes left",
+        "videos: 30 minutes · used up for today",
+    ):
+        assert line in said
+    assert "Today's sites" not in labels(child_status(state()))
+
+
+def test_sites_that_were_opened_can_be_shut_again() -> None:
+    given = (
+        Grant(id="g1", child="mia", kind="site", subject="other.example", title="other.example", given=0, by="Ana"),
+    )
+    shown = list(every(view(child_status(state(grants=given))).rows))
+    assert "Sites you opened" in [row.label for row in shown]
+    assert "other.example: from now on" in [row.label for row in shown]
+    assert Act("release", "mia", subject="g1") in [row.act for row in shown]
 
 
 def test_each_request_is_told_once_to_a_guardian_and_never_to_a_child() -> None:

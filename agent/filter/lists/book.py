@@ -17,7 +17,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import marisa_trie
@@ -68,11 +68,13 @@ class Book:
         self.bits: Mapping[str, int] = {group: 1 << number for number, group in enumerate(header.groups)}
         self.sizes: Mapping[str, int] = header.groups
         self.names = header.names
-        tries = [
-            (marisa_trie.Trie().map(part(trie)).iter_prefixes_with_ids, numbers(place))
+        self._tries = [
+            (marisa_trie.Trie().map(part(trie)), numbers(place))
             for trie, place in zip(header.tries, header.numbers, strict=True)
         ]
-        self.covering: Callable[[str], list[tuple[str, int]]] = _walker(tries, header.kinds)
+        self._kinds = header.kinds
+        walks = [(trie.iter_prefixes_with_ids, numbers) for trie, numbers in self._tries]
+        self.covering: Callable[[str], list[tuple[str, int]]] = _walker(walks, header.kinds)
         """Every listed name that is a host or above it, the longest first, with the bits of its groups.
 
         An exception ends the walk for its group: names above it lack that group's bit.
@@ -116,6 +118,23 @@ class Book:
             return cls(data, msgspec.json.decode(data[start : start + length], type=Header))
         except msgspec.DecodeError as error:  # the sum is right
             raise _damaged("another version of Fairtime made them", where) from error
+
+    def short(self, groups: Collection[str], most: int) -> dict[str, tuple[str, ...]]:
+        """All the names of those groups that have ``most`` at most, sorted.  A group with exceptions is left out: its names
+        alone do not say what it covers.  Looks through the whole book, unless there is no such group."""
+        excepted = 0
+        for _, mask in self._kinds:
+            excepted |= mask
+        found: dict[str, list[str]] = {
+            group: [] for group in groups if self.sizes.get(group, most + 1) <= most and not self.bits[group] & excepted
+        }
+        for trie, numbers in self._tries if found else ():
+            for key, ident in trie.iteritems():
+                listed = self._kinds[numbers[ident]][0]
+                for group, names in found.items():
+                    if listed & self.bits[group]:
+                        names.append(".".join(reversed(key[:-1].split("."))))
+        return {group: tuple(sorted(names)) for group, names in found.items()}
 
     def registrable(self, host: str) -> str:
         """The name that somebody registered, of which ``host`` is a part: what people call one site.

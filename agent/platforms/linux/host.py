@@ -22,11 +22,12 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.clock import SECOND, Clock, Millis, SystemClock
 from agent.errors import HostError
+from agent.filter.control import Ask, Used
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
 from agent.model.snapshot import Session, Snapshot
-from agent.platforms.base import Ability, Account, Finding, Start, let_in
+from agent.platforms.base import Ability, Account, Finding, Resolver, Start, let_in
 from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
 from agent.platforms.linux.endings import Endings
 from agent.platforms.linux.evidence import Evidence
@@ -36,6 +37,7 @@ from agent.platforms.linux.guarding import Guard, Tending
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
+from agent.platforms.linux.nameservers import NameServers
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
 from agent.platforms.linux.sitelanes import SiteLanes
 from agent.platforms.linux.standing import Standing
@@ -96,6 +98,7 @@ class LinuxHost:
         self._tending = Tending(guard)
         self._sites = sites
         self._site_tending = Tending(sites)
+        self._name_servers = NameServers()
         self._evidence = Evidence()
         self._gating = Gating(
             gate, self._identifier, hash_of=self._study.hash_of, look=self._watching.look_after,
@@ -287,6 +290,17 @@ class LinuxHost:
             await asyncio.to_thread(self._sites.put, lanes)
         elif lanes:
             raise HostError("Sites cannot be filtered here: this is not the service of a PC", _SITES_ADVICE)
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        if self._sites is None:
+            return None
+        # here: only the one service of a PC has a resolver
+        from agent.platforms.linux import resolving
+
+        return resolving.Resolver(heard, changed)
+
+    def name_servers(self) -> tuple[str, ...]:
+        return self._name_servers()
 
     async def _end_account(self, session: str, ending: Ending, why: str) -> None:
         """Without logind: log out by stopping what the account runs."""

@@ -25,7 +25,7 @@ from tests.unit.real_processes import NOBODY, key, mine, needs_root, running
 
 
 class Slow:
-    """Tells of no forks, and takes so long over it that a process has seen its child stopped, and stands still itself."""
+    """Tells of no forks, and takes so long over it that a process would see its child stopped, and stand still itself."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -34,7 +34,7 @@ class Slow:
         pass
 
     def drain(self) -> None:
-        for _ in range(200):
+        for _ in range(30):
             stat = procfs.stat(self.pid)
             if stat is None or stat.state == "T":
                 return

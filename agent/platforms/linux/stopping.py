@@ -26,7 +26,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
     raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.errors import HostError
-from agent.platforms.linux import procfs, signals
+from agent.platforms.linux import procfs
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Tree:
     """How many of them."""
     _line: set[int] = field(default_factory=set)
     """Every pid that was a member, or descends from one, since the stop began; parents of new ones."""
-    _above: tuple[int, int] | None = None
-    """The root's parent, when that is another account's (one that is held must not go on) and did not stand still already."""
+    _borrowed: bool = False
+    """Another account's program waits for the root: ``su``, ``sudo``, a login."""
 
     def forked(self, parent: int, child: int) -> None:
         """The kernel tells of a fork; ``child`` may be gone already, and its children still come."""
@@ -86,9 +86,7 @@ class Tree:
         root = procfs.stat(self.pid)
         if root is not None and root.started == self.started:
             self._take(self.pid, self.started)
-            above = procfs.stat(root.parent) if self._above is None and root.parent > 1 else None
-            if above is not None and above.state != "T" and not self._owned(root.parent):
-                self._above = (root.parent, above.started)
+            self._borrowed = root.parent > 1 and not self._owned(root.parent)
         seen: set[int] = set()
         queue = [pid for pid, _ in self._held]
         while queue:
@@ -105,8 +103,10 @@ class Tree:
                     queue.append(child)
         return len(self._held) - before
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals, spared: tuple[int, int] | None = None) -> None:
         for key, pidfd in list(self._held.items()):
+            if key == spared:
+                continue
             try:
                 # An owner may change (sudo): a process that became another account's is left alone.
                 if not self._owned(key[0]):
@@ -125,20 +125,14 @@ class Tree:
     def kill(self, forks: Forks | None = None) -> None:
         """SIGKILL to all, with everything they fork meanwhile."""
         for _ in range(_ROUNDS):
-            self.send(signal.SIGSTOP)
+            # ``su`` stops itself when it sees its program stopped, and would wait for a dead one for ever: that one is not.
+            self.send(signal.SIGSTOP, spared=(self.pid, self.started) if self._borrowed else None)
             before = len(self._held)
             if forks is not None:
                 forks.drain()
             if not self.collect() and len(self._held) == before:
                 break
         self.send(signal.SIGKILL)
-
-    def let_parent_go_on(self) -> None:
-        """``su`` and ``sudo`` stop themselves when they see their program stopped, and would wait for a dead one for ever."""
-        if self._above is not None:
-            stat = procfs.stat(self._above[0])
-            if stat is not None and stat.state == "T":
-                signals.send_to(self._above[0], signal.SIGCONT, self._above[1])
 
     def alive(self) -> bool:
         """Whether any member still runs; those that do not are let go."""
@@ -294,8 +288,5 @@ class Stopping:
             except HostError as error:
                 log.warning("%s", error)
                 break
-        if killed:
-            await asyncio.sleep(_WATCH)
-            tree.let_parent_go_on()
         tree.close()
         self._end(key)

@@ -187,10 +187,12 @@ def test_a_service_that_ends_leaves_nothing_frozen(pc: Box, game: Game) -> None:
     game.start()
     game.request()
     pc.fairtime.control("stop")
-    pc.until(f"! pgrep {' '.join(ALIVE)} {game.name}", within=10)
-    assert not pc.run("ls -d /sys/fs/cgroup/user.slice/user-*.slice/fairtime-held-*").ok
-    pc.fairtime.control("start")
-    pc.fairtime.wait()
+    try:
+        pc.until(f"! pgrep {' '.join(ALIVE)} {game.name}", within=10)
+        assert not pc.run("ls -d /sys/fs/cgroup/user.slice/user-*.slice/fairtime-held-*").ok
+    finally:
+        pc.fairtime.control("start")
+        pc.fairtime.wait()
     assert not game.ran
 
 

@@ -21,6 +21,7 @@ from agent.errors import HostError
 from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
 from agent.platforms.linux import cells, holding, procfs
+from agent.platforms.linux.cells import Cell
 from agent.platforms.linux.holding import Holder
 from agent.platforms.linux.standing import Standing
 
@@ -310,7 +311,9 @@ async def test_a_holder_that_ends_leaves_nothing_frozen(counter: Counter) -> Non
     holder = Holder()
     holder.open()
     holder.hold(*counter.key, UID)
+    root = holder.root()
     holder.close()
+    assert root is None or not Cell.of(root, *counter.key, UID).place.exists()
     assert counter.process.wait(5) == -signal.SIGKILL
     with pytest.raises(HostError):
         holder.hold(os.getpid(), 0, UID)

@@ -22,6 +22,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ LOOK = 0.05
 """Seconds between two looks at what only a signal holds."""
 BREAKS = 3
 """So often may something else let a program go on before it is killed."""
+_DYING = 1.0
+"""Seconds that what was killed may take to be gone before its cgroup is left to the next start of the service."""
 
 Key = tuple[int, int]
 
@@ -114,8 +117,13 @@ class Holder:
         if self._look is not None:
             self._look.cancel()
             self._look = None
+        cells = [one.cell for one in self._held.values() if one.cell is not None]
         for key in list(self._held):
             self.kill(*key)
+        # The dying need a moment, and nobody comes after us to clear their cgroups away.
+        deadline = time.monotonic() + _DYING
+        while not all(cell.remove() for cell in cells) and time.monotonic() < deadline:
+            time.sleep(0.01)
         if self._loop is not None and self._poll is not None:
             self._loop.remove_reader(self._poll.fileno())
             self._poll.close()

@@ -41,6 +41,11 @@ _NOT_READY, _FILTERED, _NO_SERVER = 14, 17, 22
 _NO_DATA = wire.no_data(BLOCK_TTL)
 _BLOCKED = (wire.record(wire.A, BLOCK_TTL, _SINK),)
 _BLOCKED_HEAD = {flags: wire.HEADER.pack(0, wire.QR | wire.RA | flags, 1, 1, 0, 0)[2:] for flags in (0, wire.RD)}
+_PLAIN = b"\1\0\0\1" + bytes(6)
+"""The head of a question, after its number: recursion is desired, one question, and nothing else."""
+_PLAIN_END = b"\0\0\1\0\1"
+_PLAIN_LONGEST = 12 + wire.LONGEST_NAME - 1
+_PLAIN_BLOCKED = _BLOCKED_HEAD[wire.RD]
 
 Send = Callable[[bytes], object]
 _HOT_ENTRY = tuple[float, bytes, Tally | None]
@@ -82,6 +87,43 @@ class Answers:
             return wire.failure(data, error.code)
         found = self._resolve(query, send, data[2:] if datagram else b"")
         return wire.cut(query, found) if datagram and found is not None else found
+
+    def quick(self, data: bytes) -> bytes | None:
+        """The answer to the plainest of questions (the address of a name, and nothing about EDNS) when the name is not open;
+        ``None`` for everything else.  As ``answer``, in half the time: for the many names of a page that has been shut, and for
+        who asks for names by the thousand."""
+        if data[2:12] != _PLAIN or data[-5:] != _PLAIN_END:
+            return None
+        labels = []
+        at = 12
+        end = len(data) - 5
+        while at < end:
+            length = data[at]
+            if not 0 < length <= 63:
+                return None
+            labels.append(data[at + 1 : at + 1 + length])
+            at += length + 1
+        name = b".".join(labels).lower()
+        if (
+            at != end
+            or end > _PLAIN_LONGEST
+            or name.translate(None, wire.ORDINARY)
+            or name.count(b".") != len(labels) - 1
+        ):
+            return None
+        host = name.decode("ascii")
+        if self.matcher is None or local.answer(host, wire.A) is not None:
+            return None
+        ruling = self.matcher.ruling(host)
+        if ruling.action == "allow" or host.endswith(".arpa"):
+            return None
+        tally = self.uses.of(host, ruling)
+        reply = _PLAIN_BLOCKED + data[12:] + _BLOCKED[0]
+        if tally is not None:
+            tally.times += 1
+            if tally.times > 1:
+                self._keep_hot(data[2:], data[:2] + reply, TTL, tally)
+        return data[:2] + reply
 
     def _resolve(self, query: wire.Query, send: Send, hot: bytes) -> bytes | None:
         matcher = self.matcher

@@ -105,7 +105,7 @@ class Lane:
                 if known[2] is not None:
                     known[2].times += 1
             else:
-                reply = answers.answer(data, partial(_send_to, at, asker), datagram=True)
+                reply = answers.quick(data) or answers.answer(data, partial(_send_to, at, asker), datagram=True)
             if reply is not None:
                 _send_to(at, asker, reply)
 

@@ -31,7 +31,7 @@ _RECORD = struct.Struct(">HHIH")
 _OPT = struct.Struct(">BHHBBHH")
 _SHORT = struct.Struct(">H")
 _LONG = struct.Struct(">I")
-_ORDINARY = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+ORDINARY = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _QUERY_FLAGS = RD | CD | 0x0020  # and AD: the asker understands it in the answer (RFC 6840 5.7)
 
 
@@ -99,7 +99,7 @@ def read_query(data: bytes) -> Query:
     if at - 16 > LONGEST_NAME:
         raise Unanswerable(FORMERR)
     name = b".".join(labels).lower()
-    ordinary = not name.translate(None, _ORDINARY) and name.count(b".") == (len(labels) - 1 if labels else 0)
+    ordinary = not name.translate(None, ORDINARY) and name.count(b".") == (len(labels) - 1 if labels else 0)
     edns = dnssec = False
     size = PLAIN_SIZE
     if more:

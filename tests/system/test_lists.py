@@ -33,7 +33,7 @@ def test_a_guardian_hands_in_what_she_can_read(box: Box) -> None:
         box.run("stat -c %a:%U /var/lib/fairtime/lists | grep -qx 700:root").check()
         # Root reads what root can; a child nothing at all, and not with the PIN.
         assert lists(box, "add", "roots", "/root/roots.txt", user="root").ok
-        with box.session("mia", "x11") as session:
+        with box.session("leo", "x11") as session:
             refused = session.run("fairtime lists show", timeout=30)
             assert not refused.ok
             assert "This is for guardians" in refused.err

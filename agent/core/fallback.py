@@ -1,14 +1,14 @@
 """The policy that is in force when there is none to be believed: restrictive, but usable, and open about it.
 
 Every standard account is treated as a child's: an hour a day between 8 and 20, school programs without asking, all
-else asked for.  Administrators are guardians and are never limited, so nobody is locked out.
+else asked for; sites for learning and help lines are open.  Administrators are guardians and are never limited, so nobody is locked out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.model.policy import CatalogueEntry, Child, Family, Guardian, Limits, Policy, ProgramRule, SiteRules
+from agent.model.policy import CatalogueEntry, Child, Family, Guardian, Limits, Policy, ProgramRule, SiteRule, SiteRules
 
 POLICY_ID = "fallback"
 
@@ -37,7 +37,7 @@ def fallback(
             ProgramRule(group="system", action="allow"),
             ProgramRule(group="browsers", action="allow"),
         ],
-        sites=SiteRules(mode="allow-list"),
+        sites=SiteRules(mode="allow-list", rules=[SiteRule(group="learning")], youtube="strict"),
     )
     guardians = [Guardian(name=name, account=name) for name in administrators[:8]] or [
         Guardian(name="administrator", account="root")

@@ -14,7 +14,7 @@ from agent.core.explain import lines, program, sentence
 from agent.core.fallback import fallback
 from agent.core.family import parse
 from agent.core.timewords import parse_clock, parse_duration, parse_hours, write_duration
-from agent.model.policy import Child, Guardian, Policy, ProgramRule, SiteRules
+from agent.model.policy import Child, Guardian, Policy, ProgramRule, SiteRule, SiteRules
 from agent.model.verdict import Constraint, ProgramVerdict, Verdict
 from tests.core.scene import CATALOGUE, HEAD, LISBON, MONDAY, clock, rules
 
@@ -346,7 +346,7 @@ def test_without_a_policy_every_standard_account_is_limited_and_administrators_a
         ProgramRule(group="system", action="allow"),
         ProgramRule(group="browsers", action="allow"),
     ]
-    assert limits.sites == SiteRules(mode="allow-list")
+    assert limits.sites == SiteRules(mode="allow-list", rules=[SiteRule(group="learning")], youtube="strict")
 
 
 def test_without_a_policy_or_a_standard_account_there_is_nobody_to_limit() -> None:

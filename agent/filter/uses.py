@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from agent.core.sites import Ruling
 from agent.model.site import SiteAction, SiteUse, WatchedUse
 
-MOST = 2_000
+MOST = 1_000
 """Hosts of one child that are counted apart in a minute; a program that asks for names at random is not read by anybody."""
 
 

@@ -22,14 +22,15 @@ ASKED = 100_000
 ALLOWED = 1_000
 FIGURES = (
     ("start until the first answer", "s"),
-    ("memory", "MiB"),
+    ("memory when it starts to answer", "MiB"),
+    ("memory after a flood over all names", "MiB"),
     ("half blocked, half known", "q/s"),
     ("share lost", ""),
     ("at 1,000 q/s, p50", "ms"),
     ("at 1,000 q/s, p99", "ms"),
 )
-Figures = tuple[float, float, float, float, float, float]
-"""Seconds to start, MiB, questions a second, share lost, p50 and p99 in ms at 1,000 questions a second."""
+Figures = tuple[float, float, float, float, float, float, float]
+"""In the order of ``FIGURES``."""
 
 
 def rows(counts: tuple[int, ...] = (1_000_000, 5_000_000)) -> list[Row]:
@@ -72,7 +73,7 @@ def _rows(folder: Path, count: int, dnsperf: Path, unbound: Path, dnsmasq: Path 
     found = []
     for peer in peers or {"": ours}:
         theirs = peers.get(peer)
-        bars = ((None if big else 0.5), (None if big else 25), 80_000, 0.001, None, 2)
+        bars = ((None if big else 0.5), *((None, None) if big else (25, 25)), 80_000, 0.001, None, 2)
         for at, (what, unit) in enumerate(FIGURES):
             beside = theirs[at] if theirs is not None else None
             made = row(f"resolver, {million}: {what}", ours[at], unit, bars[at], peer, beside)
@@ -86,10 +87,7 @@ def _ours(flood: Flood, book: Path, behind: int) -> Figures:
         if at == 0:
             resolver.close()
     try:
-        port = resolver.served["mia"].dns_port
-        flood.rate(port, 1)
-        figures = flood.rate(port, SECONDS), flood.latency(port, SECONDS)
-        return seconds, peers_dns.memory(resolver.process.pid), *figures[0], *figures[1]
+        return seconds, *_flooded(flood, resolver.served["mia"].dns_port, resolver.process.pid)
     finally:
         resolver.close()
 
@@ -105,6 +103,12 @@ def _peer(
     port = peers_dns.free_port()
     command = [str(program), *configure(folder, blocked, port, behind)]
     with peers_dns.running(command, port, "ready.example.org") as (process, seconds):
-        flood.rate(port, 1)
-        figures = flood.rate(port, SECONDS), flood.latency(port, SECONDS)
-        return seconds, peers_dns.memory(process.pid), *figures[0], *figures[1]
+        return seconds, *_flooded(flood, port, process.pid)
+
+
+def _flooded(flood: Flood, port: int, pid: int) -> tuple[float, float, float, float, float, float]:
+    """All figures but the first."""
+    before = peers_dns.memory(pid)
+    flood.rate(port, 1)
+    rate, latency = flood.rate(port, SECONDS), flood.latency(port, SECONDS)
+    return before, peers_dns.memory(pid), *rate, *latency

@@ -47,6 +47,8 @@ def test_a_denied_program_never_runs_and_a_guardian_is_left_alone(box: Box) -> N
     box.run(NO_PROOF).check()
     box.run(PLAY, user="ana").check()
     assert box.run("ls /bin/ls", user="mia").ok
+    # A script of the machine, and what the child asks Fairtime with.
+    box.run("fairtime status", user="mia").check()
 
 
 @pytest.mark.parametrize(

@@ -220,12 +220,12 @@ class Identifier:
         that our namespace does not know."""
         if not pid:
             return file if file.startswith("/") else ""
-        root = self._folder(f"/proc/{pid}/root")
+        root = self._folder(f"/proc/{pid}/root", pid)
         if root is None or not root.sure or root.path != "/":
             return ""
         if file.startswith("/"):
             return file
-        folder = self._folder(f"/proc/{pid}/cwd")
+        folder = self._folder(f"/proc/{pid}/cwd", pid)
         return f"{folder.path}/{file}" if folder is not None and folder.sure else ""
 
     def _faithful(self, pid: int, path: str, person: Person) -> bool:

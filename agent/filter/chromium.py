@@ -63,7 +63,8 @@ def lists(plan: SitePlan, members: Mapping[str, Collection[str]] = NO_MEMBERS) -
     block = [rule.host for rule in ruled.values() if rule.action != "allow" and always.isdisjoint(parents(rule.host))]
     if closed:
         # Everything is closed, so only what lies below something open need be named.
-        block = [host for host in block if not ruled.keys().isdisjoint(list(parents(host))[1:])]
+        opened = frozenset(allow)
+        block = [host for host in block if not opened.isdisjoint(list(parents(host))[1:])]
         return [SINK, *map(_filter, allow)], [*WEB, *_DOORS, *map(_filter, block)][:MOST]
     block = block[: MOST - len(_DOORS)]
     below = frozenset(block)
@@ -96,7 +97,7 @@ def own_rules(plan: SitePlan, members: Mapping[str, Collection[str]] = NO_MEMBER
             found[rule.host] = rule
     for group in sorted(plan.groups, key=lambda rule: -STRICTNESS[rule.action]):
         for host in members.get(group.group, ()):
-            found.setdefault(host, HostRule(host=host, action=group.action, rule=group.rule))
+            found.setdefault(host, HostRule(host=host, action=group.action, rule=group.rule, reason=group.reason))
     return list(found.values())
 
 

@@ -8,16 +8,17 @@ left to it, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from agent.core.hosts import is_address
 from agent.core.sites import parents
-from agent.filter.chromium import MOST, own_rules
+from agent.filter.chromium import MOST, NO_MEMBERS, own_rules, unknown
 from agent.model.site import SINK, SitePlan
 
 ADDRESSES = tuple(f"*://*.{last}/*" for last in range(256))
 """Every IPv4 address: a pattern's ``*.1`` is the end of a host, and no name ends in a number (RFC 3696).  There is no such
 pattern for IPv6."""
+Members = Mapping[str, Collection[str]]
 _LOCKED = {
     # What would answer names in the browser itself; a profile's own file could set it.
     "network.dns.forceResolve": "",
@@ -26,9 +27,11 @@ _LOCKED = {
 }
 
 
-def policy(plans: Sequence[SitePlan], ask: str = "", no_extension: str = "") -> dict[str, object]:
-    """``ask``: the words of a bookmark to the page that asks.  ``no_extension``: why an extension cannot be added."""
-    block, exceptions = lists(plans)
+def policy(
+    plans: Sequence[SitePlan], members: Members = NO_MEMBERS, ask: str = "", no_extension: str = ""
+) -> dict[str, object]:
+    """``members``: the names of those groups that are known here.  ``ask``: the words of a bookmark to the page that asks.  ``no_extension``: why an extension cannot be added."""
+    block, exceptions = lists(plans, members)
     found: dict[str, object] = {
         "WebsiteFilter": {"Block": block, "Exceptions": exceptions},
         "DNSOverHTTPS": {"Enabled": False, "Locked": True},
@@ -52,37 +55,48 @@ def merged(theirs: Mapping[str, object], ours: Mapping[str, object]) -> dict[str
     return found
 
 
-def lists(plans: Sequence[SitePlan]) -> tuple[list[str], list[str]]:
+def lists(plans: Sequence[SitePlan], members: Members = NO_MEMBERS) -> tuple[list[str], list[str]]:
     """``(Block, Exceptions)``."""
-    block = [] if all(_addresses(plan) for plan in plans) else list(ADDRESSES)
-    block += (f"*://*.{host}/*" for host in standing(plans)[: MOST - len(block)])
+    addresses = [] if all(_addresses(plan) for plan in plans) else list(ADDRESSES)
+    names = standing(plans, members)[: MOST - len(addresses)]
+    shut = frozenset(names)
     exceptions = dict.fromkeys([f"*://{SINK}/*"])
-    shut = frozenset(standing(plans))
     for plan in plans:
-        for host in (*plan.always, *(rule.host for rule in own_rules(plan) if rule.action != "block")):
+        for host in (*plan.always, *(rule.host for rule in own_rules(plan, members) if rule.action != "block")):
             if is_address(host):
                 exceptions[f"*://{f'[{host}]' if ':' in host else host}/*"] = None
             elif not shut.isdisjoint(parents(host)):
                 exceptions[f"*://*.{host}/*"] = None
     if len(exceptions) > MOST:
         # An open name without its exception would be closed: then no name is, and the resolver has the word.
-        return block[: 0 if len(block) < len(ADDRESSES) else len(ADDRESSES)], list(exceptions)[:MOST]
-    return block, list(exceptions)
+        return addresses, list(exceptions)[:MOST]
+    return [*addresses, *(f"*://*.{host}/*" for host in names)], list(exceptions)
 
 
-def standing(plans: Sequence[SitePlan]) -> list[str]:
-    """Names that are blocked for each of these children whatever the hour, the most important first."""
-    found: list[str] = []
-    for number, plan in enumerate(plans):
-        watched, always = frozenset(plan.watched), frozenset(plan.always)
-        mine = [
-            rule.host
-            for rule in own_rules(plan)
-            if rule.action == "block" and not rule.reason and watched.isdisjoint((rule.host, rule.rule))
-        ]
-        mine = [host for host in mine if always.isdisjoint(parents(host)) and not is_address(host)]
-        found = mine if number == 0 else [host for host in found if not frozenset(mine).isdisjoint(parents(host))]
-    return found
+def standing(plans: Sequence[SitePlan], members: Members = NO_MEMBERS) -> list[str]:
+    """Names that are closed for good for one of these children and that no other may visit, the most important first."""
+    shut = [_shut(plan, members) for plan in plans]
+    closed = [_closed(plan, frozenset(names), members) for plan, names in zip(plans, shut, strict=True)]
+    named = {host: None for names in shut for host in names}
+    return [host for host in named if all(for_one(host) for for_one in closed)]
+
+
+def _shut(plan: SitePlan, members: Members) -> list[str]:
+    """Names that a rule closes, whatever the hour."""
+    watched, always = frozenset(plan.watched), frozenset(plan.always)
+    return [
+        rule.host
+        for rule in own_rules(plan, members)
+        if rule.action == "block" and not rule.reason and watched.isdisjoint((rule.host, rule.rule))
+        if always.isdisjoint(parents(rule.host)) and not is_address(rule.host)
+    ]
+
+
+def _closed(plan: SitePlan, shut: frozenset[str], members: Members) -> Callable[[str], bool]:
+    """Whether a name is closed for good, by a rule or because nothing opens it."""
+    opens = {*plan.always, *(rule.host for rule in own_rules(plan, members))}
+    unnamed = plan.otherwise == "block" and not unknown(plan, members)
+    return lambda host: any(name in shut for name in parents(host)) or (unnamed and opens.isdisjoint(parents(host)))
 
 
 def _addresses(plan: SitePlan) -> bool:

@@ -198,7 +198,7 @@ class Browsers:
         if os.path.lexists(path) and not _is_ours(path):
             path.replace(before)
             self._told(path, "replaced")
-        rules = firefox.policy([audience.plan for audience in self._audiences], ASK, NO_EXTENSION)
+        rules = firefox.policy([one.plan for one in self._audiences], _together(self._audiences), ASK, NO_EXTENSION)
         self._file(path, _text({"policies": firefox.merged(_policies(before) or {}, rules), MARK: True}), b"")
         mine = frozenset[int]().union(*(audience.uids for audience in self._audiences))
         closed = acl.denying(0o755, people - mine)
@@ -308,6 +308,11 @@ class Browsers:
                     "browser-policy-twice", severity, f"{shown} sets {', '.join(both)} for {place.name}, as Fairtime does",
                     "Take these out of that file: which of the two a browser obeys depends on the names of the files.",
                 )  # fmt: skip
+
+
+def _together(audiences: Collection[Audience]) -> dict[str, Collection[str]]:
+    """The groups that are known for one of them; a group has the same names for all."""
+    return {group: names for one in audiences for group, names in one.few.items()}
 
 
 def _brand(place: Place) -> chromium.Brand:

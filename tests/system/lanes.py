@@ -13,6 +13,7 @@ BUILD = HERE.parents[1] / "build" / "system"
 LANES = {
     "sessions": ("test_endings", "test_box", "test_learn"),
     "programs": ("test_ask", "test_defend", "test_gate", "test_packages"),
+    "sites": ("test_sites", "test_bypass_sites"),
     "attacks": ("test_bypass",),
     "attacks-apart": ("test_bypass_apart",),
 }

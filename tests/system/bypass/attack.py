@@ -34,19 +34,28 @@ class Attack:
     """It measures the processor's load, which a busy PC would hide: only with its like."""
     alone: bool = False
     """It takes so much of the PC that nothing else can be measured meanwhile."""
+    net: bool = False
+    """It wants the container's Internet."""
 
 
 ATTACKS: dict[str, Attack] = {}
 
 
 def attack(
-    id_: str, title: str, *rows: int, limit: str = "", kid: str | None = None, calm: bool = False, alone: bool = False
+    id_: str,
+    title: str,
+    *rows: int,
+    limit: str = "",
+    kid: str | None = None,
+    calm: bool = False,
+    alone: bool = False,
+    net: bool = False,
 ) -> Callable[[Callable[[Lab], Outcome]], Callable[[Lab], Outcome]]:
     """Enter the function below as an attack."""
 
     def enter(run: Callable[[Lab], Outcome]) -> Callable[[Lab], Outcome]:
         assert id_ not in ATTACKS, id_
-        ATTACKS[id_] = Attack(id_, title, rows, run, limit, kid, calm, alone)
+        ATTACKS[id_] = Attack(id_, title, rows, run, limit, kid, calm, alone, net)
         return run
 
     return enter

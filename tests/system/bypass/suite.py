@@ -6,17 +6,19 @@ import os
 from collections.abc import Iterator
 
 from tests.system.box import Box
-from tests.system.bypass import accounts, clock, files, ipc, programs, report, resources, runner, sessions
+from tests.system.bypass import accounts, clock, files, ipc, programs, report, resources, runner, sessions, sites
 from tests.system.bypass.attack import ATTACKS, Attack, Outcome
 from tests.system.bypass.lab import Lab
 
-THEMES = (programs, sessions, clock, files, ipc, accounts, resources)
+THEMES = (programs, sessions, clock, files, ipc, accounts, resources, sites)
 """Each module has entered its attacks."""
 ONLY = os.environ.get("FAIRTIME_ATTACKS", "").split()
 """Ids of the attacks to run while one is being written; all when empty."""
-TOGETHER = [attack for attack in ATTACKS.values() if not (attack.alone or attack.calm)]
+TOGETHER = [attack for attack in ATTACKS.values() if not (attack.alone or attack.calm or attack.net)]
 APART = [attack for attack in ATTACKS.values() if attack.alone or attack.calm]
 """Those that want a PC without the others."""
+ONLINE = [attack for attack in ATTACKS.values() if attack.net]
+"""Those that want a network."""
 
 
 def chosen(attacks: list[Attack]) -> list[Attack]:

@@ -10,6 +10,5 @@ NOT_HERE = {
     22: "single-user boot: docs/limits.md, another system",
     23: "another system from a stick: docs/limits.md",
     24: "remote play is a site or a program; its time is charged as any",
-    **dict.fromkeys(range(25, 35), "sites are not filtered in this version: docs/limits.md"),
     40: "another device: docs/limits.md",
 }

@@ -13,7 +13,7 @@ from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
 
 SEED = 20261125
 LABELS = ("school", "game", "play", "news", "www", "m", "xn--bcher-kva", "a", "b-1", "museum", "cdn", "no_t")
-ENDS = ("example", "test", "co.example", "org", "xn--p1ai", "example.org")
+ENDS = ("example", "net", "co.example", "org", "xn--p1ai", "example.org")
 HELP = ("help.example", "line.help.org")
 ADDRESSES = ("192.0.2.1", "198.51.100.77", "10.0.0.1", "127.0.0.1", "203.0.113.255", "2001:db8::1", "::1", "fe80::1")
 

@@ -15,6 +15,7 @@ MODULES = (
     "bench_gate",
     "bench_endings",
     "bench_summary",
+    "bench_simulate",
     "bench_service",
     "bench_lists",
     "bench_peers",

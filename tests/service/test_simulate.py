@@ -1,16 +1,18 @@
-"""Four weeks of a family of three: what is printed is what the ledger holds, and it takes seconds."""
+"""Four weeks of a family of three: what is printed is what the ledger holds."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
 
 from agent.cli import main
 from agent.resources import folder
+
+# Seconds of work on a quiet PC (tests/bench/bench_simulate.py), and more than a minute on one that is busy.
+pytestmark = pytest.mark.timeout(300)
 
 
 def simulate(out: Path, seed: int, capsys: pytest.CaptureFixture[str], days: int = 28) -> dict[str, object]:
@@ -36,9 +38,7 @@ def simulate(out: Path, seed: int, capsys: pytest.CaptureFixture[str], days: int
 def test_an_independent_sum_over_the_ledger_confirms_it(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begun = time.monotonic()
     told = simulate(tmp_path / "s", seed, capsys)
-    assert time.monotonic() - begun < 10
     ledger = sqlite3.connect(str(told["ledger"]))
     for name, totals in told["children"].items():  # type: ignore[attr-defined]  # a JSON object
         for kind in ("total", "extra", "free"):

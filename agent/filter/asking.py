@@ -7,6 +7,7 @@ answer.  Everything is small: 8 KiB of request, one question for a host at a tim
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -15,13 +16,14 @@ from functools import partial
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.filter.asking is for Linux")
 
-from agent.core.hosts import canonical
+from agent.core.hosts import canonical, is_address
 from agent.core.sites import Ruling
 from agent.errors import PolicyError
 from agent.filter.control import MAX_ASK_WAIT
 from agent.filter.loop import Loop
 from agent.filter.page import Languages, Outcome, headers, page
 from agent.filter.streams import Connection
+from agent.model.site import SINK
 
 LONGEST = 8 * 1024
 """Bytes of a request."""
@@ -39,6 +41,8 @@ _REASONS = {
     405: "Method Not Allowed",
     431: "Request Header Fields Too Large",
 }
+
+_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 AskOf = Callable[[str, Callable[[Outcome], None]], None]
 """Passes a question for a host on; what it is given is called with what became of it."""
@@ -129,33 +133,35 @@ class Visit(Connection):
             self._refuse(400)
         elif len(body) >= int(size):
             self._done = True
-            self._answer(method, fields, body[: int(size)])
+            self._answer(method, words[1], fields, body[: int(size)].decode("latin-1"))
 
-    def _answer(self, method: str, fields: Mapping[str, str], body: bytes) -> None:
-        try:
-            host = canonical(fields.get("host", ""))
-        except PolicyError:
-            host = ""
+    def _answer(self, method: str, target: str, fields: Mapping[str, str], body: str) -> None:
+        door = _host(fields.get("host", ""))
+        # Where a browser's own rules closed a site, nobody came here by its name: the page's own address has a field for it.
+        host = door
+        if door == SINK:
+            host = _host(_field("site", body if method == "POST" else target.partition("?")[2]))
+            host = "" if is_address(host) else host
         if "text/html" not in fields.get("accept", "text/html") and fields.get("accept") != "*/*":
             self._say(403, {}, b"", method)  # a picture or a script of another page: nobody would see our words
             return
         ruling = self._desk.rule(host) if host else None
-        show = partial(self._show, method, fields.get("accept-language", ""), host)
+        show = partial(self._show, method, fields.get("accept-language", ""), door, host)
         if method == "POST" and ruling is not None and ruling.action != "allow":
-            token = body.decode("latin-1").partition("token=")[2].partition("&")[0]
+            token = _field("token", body)
             # Browsers say where a form was sent from; the token alone would do for those that do not.
-            if fields.get("sec-fetch-site", "same-origin") != "same-origin" or not _same(fields, host):
+            if fields.get("sec-fetch-site", "same-origin") != "same-origin" or not _same(fields, door):
                 token = ""
             self._desk.ask(host, token, show)
         else:
             show(None)
 
-    def _show(self, method: str, accepted: str, host: str, outcome: Outcome | None) -> None:
+    def _show(self, method: str, accepted: str, door: str, host: str, outcome: Outcome | None) -> None:
         ruling = self._desk.rule(host) if host else None
         reader = self._desk.languages.reader(accepted)
         nonce = os.urandom(12).hex()
         token = self._desk.token(host) if ruling is not None and ruling.action != "allow" else ""
-        body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome)
+        body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome, own=door == SINK)
         self._say(200 if method == "POST" else 403, headers(reader, nonce), body, method)
 
     def _refuse(self, code: int) -> None:
@@ -180,12 +186,30 @@ def _fields(lines: list[str]) -> dict[str, str] | None:
     return fields
 
 
+def _host(text: str) -> str:
+    """The host in it; empty when there is none.
+
+    Letters beyond ASCII are left out: browsers send A-labels, and the tables for others are not to be had in here any more.
+    """
+    if not text.isascii() or "%" in text:
+        return ""
+    try:
+        return canonical(text)
+    except PolicyError:
+        return ""
+
+
+def _field(name: str, form: str) -> str:
+    """A field of a form, as browsers send it (application/x-www-form-urlencoded); empty when there is none."""
+    for pair in form.split("&"):
+        key, _, value = pair.partition("=")
+        if key == name:
+            data = _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), value.replace("+", " ").encode("latin-1"))
+            return data.decode("utf-8", "replace")
+    return ""
+
+
 def _same(fields: Mapping[str, str], host: str) -> bool:
     """Whether the form came from a page of the same host, as far as the browser says."""
     origin = fields.get("origin")
-    if origin is None:
-        return True
-    try:
-        return canonical(origin) == host
-    except PolicyError:
-        return False
+    return origin is None or _host(origin) == host

@@ -35,6 +35,7 @@ body { margin: 0; padding: 6vh 1.2rem; background: var(--paper); color: var(--in
 main { max-width: 34rem; margin: auto; padding: 2rem; background: var(--card); border-radius: 1rem }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.3; overflow-wrap: anywhere }
 p { margin: 0 0 1rem; white-space: pre-line }
+input { padding: .7rem; border: 1px solid var(--quiet); border-radius: .6rem; background: var(--paper); color: var(--ink); font: inherit }
 button { padding: .7rem 1.4rem; border: 0; border-radius: .6rem; background: var(--act); color: var(--on); font: inherit; font-weight: 600; cursor: pointer }
 button:focus-visible, summary:focus-visible { outline: 3px solid var(--ink); outline-offset: 3px }
 .said { padding: .8rem 1rem; border-inline-start: .3rem solid var(--act); background: var(--paper) }
@@ -74,14 +75,24 @@ class Languages:
 
 
 def page(
-    reader: Reader, host: str, ruling: Ruling | None, *, token: str, nonce: str, outcome: Outcome | None = None
+    reader: Reader,
+    host: str,
+    ruling: Ruling | None,
+    *,
+    token: str,
+    nonce: str,
+    outcome: Outcome | None = None,
+    own: bool = False,
 ) -> bytes:
-    """The whole page.  ``ruling`` is ``None`` when it is not known which page was wanted; then there is no asking."""
+    """The whole page.  ``ruling`` is ``None`` when it is not known which page was wanted; then there is no asking, but for the
+    page at our ``own`` address, which has a field for the site."""
     words = reader.words
     shut = ruling is not None and ruling.action != "allow"
     ask, get_help = words("Ask for it"), words("Get help")
     origin = words("This page comes from Fairtime on this PC.")
     title, why = _title(words, host, ruling)
+    if own and ruling is None:
+        title = ask
     parts = [f"<h1>{_text(title)}</h1>"]
     if why:
         parts.append(f'<p dir="auto">{_text(why)}</p>')
@@ -90,7 +101,13 @@ def page(
     if shut and outcome in (None, "silent", "stale"):
         parts.append(
             f'<form method="post" action="/"><input type="hidden" name="token" value="{_text(token)}">'
+            f"{_hidden_site(host) if own else ''}"
             f"<button>{_text(ask)}</button></form>"
+        )
+    if own and ruling is None:
+        parts.append(
+            f'<form method="get" action="/"><input name="site" placeholder="example.org" dir="ltr" maxlength="253" required '
+            f'aria-label="{_text(ask)}"> <button>{_text(ask)}</button></form>'
         )
     paragraphs = "".join(f"<p>{_text(part)}</p>" for part in help_text(words).split("\n\n"))
     parts.append(f"<details><summary>{_text(get_help)}</summary>{paragraphs}</details>")
@@ -101,6 +118,10 @@ def page(
         f'<title>{_text(title)}</title><style nonce="{nonce}">{_STYLE}</style></head>'
         f"<body><main>{''.join(parts)}</main></body></html>"
     ).encode()
+
+
+def _hidden_site(host: str) -> str:
+    return f'<input type="hidden" name="site" value="{_text(host)}">'
 
 
 def _title(words: Words, host: str, ruling: Ruling | None) -> tuple[str, str]:

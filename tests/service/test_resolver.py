@@ -654,3 +654,36 @@ def test_the_page_is_in_the_browsers_language_though_nothing_may_be_read_any_mor
             b"GET / HTTP/1.1\r\nHost: www.example.com\r\nAccept-Language: ar,en;q=0.5\r\nConnection: close\r\n\r\n"
         )
         assert b'dir="rtl"' in answer
+
+
+@pytest.mark.parametrize("host", ["bücher.example", "b%C3%BCcher.example", "%", "é"])
+def test_letters_beyond_ascii_in_a_head_end_nothing(host: str) -> None:
+    with resolver(lane(plan())) as r:
+        head = f"GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\r\n"
+        assert b"not open" in r.http(head.encode("utf-8"))
+        assert addresses(r.ask("game.example")) == [SINK]
+
+
+def test_the_pages_own_address_has_a_field_for_a_site_that_a_browser_closed_by_itself() -> None:
+    own = f"Host: {SINK}\r\nConnection: close\r\n"
+    with resolver(lane(plan(allow=("example.org",)))) as r:
+        empty = r.http(f"GET / HTTP/1.1\r\n{own}\r\n".encode())
+        assert b'name="site"' in empty and SINK.encode() not in empty.partition(b"\r\n\r\n")[2]
+        for written in ("game.example", "https%3A%2F%2Fgame.example%2Flevel+one"):
+            assert b"game.example is not open for you" in r.http(f"GET /?site={written} HTTP/1.1\r\n{own}\r\n".encode())
+        assert b"example.org is open for you" in r.http(f"GET /?site=example.org HTTP/1.1\r\n{own}\r\n".encode())
+        for nonsense in ("", "%ff%00", "b%C3%BCcher.example", "%2525", SINK, "192.0.2.1", "<script>"):
+            shown = r.http(f"GET /?site={nonsense} HTTP/1.1\r\n{own}\r\n".encode()).partition(b"\r\n\r\n")[2]
+            assert b'name="token"' not in shown and b"<script" not in shown
+        shown = r.http(f"GET /?site=game.example HTTP/1.1\r\n{own}\r\n".encode())
+        body = f"token={token(shown)}&site=game.example"
+        sent = f"POST / HTTP/1.1\r\n{own}Origin: http://{SINK}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        with socket.create_connection(("127.0.0.1", r.served["mia"].page_port), 20) as end:
+            end.sendall(sent)
+            ask = r.wait(Ask)
+            assert (ask.child, ask.host) == ("mia", "game.example")
+            r.line.send(Answered(number=ask.number, outcome="asked"))
+            said = b""
+            while part := end.recv(65_536):
+                said += part
+        assert b"You have asked" in said

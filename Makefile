@@ -7,7 +7,7 @@ PACKAGES := installer/linux/test-packages.txt
 SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check system bench pictures package lock fix fuzz mutate clean desktop-packages system-packages
+.PHONY: help setup run test check system bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +61,9 @@ package: setup ## one folder with the service, the tray and the command line, in
 
 fuzz: setup ## a million broken DNS packets from both sides, other ones each time
 	FUZZ=1000000 $(BIN)/pytest -q tests/property/test_resolver_fuzz.py
+
+browsers: setup desktop-packages ## as root: ten thousand addresses in real browsers, and no disagreement with the model
+	FAIRTIME_ADDRESSES=10000 $(BIN)/pytest -q -s tests/sites/test_browsers.py
 
 mutate: setup ## break the core in every way mutmut knows, and count what its tests notice; MODULE=usage does one
 	$(BIN)/python -m tests.mutate $(MODULE)

@@ -1,4 +1,6 @@
-"""Real Chromium and real Firefox with the rules that Fairtime writes, beside the model: ten thousand addresses, no disagreement.
+"""Real Chromium and real Firefox with the rules that Fairtime writes, beside the model: no disagreement.
+
+`make browsers` shows them ten thousand addresses, which takes minutes; ``make test`` a part of them.
 
 Documented exceptions (docs/limits.md), each of which the lab tells from a disagreement: Chromium has no pattern for every bare
 address; Firefox gets only what stands, and lets what is blocked below an open name through.  The resolver has those.
@@ -6,6 +8,7 @@ address; Firefox gets only what stands, and lets what is blocked below an open n
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -18,7 +21,7 @@ from agent.errors import PolicyError
 from tests.sites import browsing, corpus, netlab
 
 PLANS = len(list(corpus.plans()))
-EACH = 10_000 // PLANS
+CASES = int(os.environ.get("FAIRTIME_ADDRESSES", "1500"))
 why = netlab.unable() or browsing.unable()
 pytestmark = [
     pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.skipif(bool(why), reason=why or "-"),
@@ -26,15 +29,15 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])
-def test_ten_thousand_addresses_and_no_disagreement(browser: str) -> None:
-    found = netlab.apart("tests.sites.browserlab", browser, str(EACH), timeout=1100)
+def test_many_addresses_and_no_disagreement(browser: str) -> None:
+    found = netlab.apart("tests.sites.browserlab", browser, str(CASES // PLANS), timeout=1100)
     counts = found["counts"]
     assert isinstance(counts, dict)
     print(browser, counts)
     assert found["wrong"] == []
-    assert counts.get("no address to the browser", 0) < 100
-    assert counts["open"] > 2_000
-    assert counts["closed" if browser == "chromium" else "blocked"] > 2_000
+    assert counts.get("no address to the browser", 0) < CASES / 100
+    assert counts["open"] > CASES / 5
+    assert counts["closed" if browser == "chromium" else "blocked"] > CASES / 5
 
 
 def test_the_corpus_has_every_kind_of_ruling() -> None:

@@ -31,8 +31,8 @@ TYPED = 25
 
 
 def set_up(plan: SitePlan) -> Path:
-    """The plan in force for mia; a home folder for browsers."""
-    home = Path(tempfile.mkdtemp(prefix="browsers-"))
+    """The plan in force for mia; a home folder for browsers, which goes with the namespace."""
+    home = Path(tempfile.mkdtemp(dir="/mnt"))
     home.chmod(0o755)
     Browsers(lambda: [MIA, ANA]).put([Audience(plan, frozenset({MIA}))])
     return home
@@ -200,7 +200,9 @@ def doors() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sh("mount -t tmpfs none /etc/chromium; mount -t tmpfs none /etc/firefox; ip link set lo up")
+    sh(
+        "mount -t tmpfs none /mnt; mount -t tmpfs none /etc/chromium; mount -t tmpfs none /etc/firefox; ip link set lo up"
+    )
     wanted, *more = sys.argv[1:]
     work = {"chromium": chromium, "firefox": firefox, "limits": limits, "doors": doors}[wanted]
     print(json.dumps(work(*map(int, more))), flush=True)  # type: ignore[operator]

@@ -33,7 +33,7 @@ mount --bind /mnt/r /etc/resolv.conf; mount --bind /mnt/n /etc/nsswitch.conf
 def main(folder: Path) -> None:
     sh(_WORLD)
     plan = SitePlan(child="mia", hosts=(HostRule(host="games.example", action="block", rule="games"),), otherwise="ask")
-    home = Path(tempfile.mkdtemp(prefix="photos-"))
+    home = Path(tempfile.mkdtemp(dir="/mnt"))
     home.chmod(0o755)
     with resolver(lane(plan)) as one:
         served = one.served["mia"]

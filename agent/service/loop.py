@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 TICK = 1.0
 EASY = 2.5
-"""Seconds between ticks while the host tells of sessions and starts by itself and nothing is near: two make ``SAVE_EVERY``."""
+"""Seconds between ticks while the host tells of sessions and starts by itself and nothing is near: two to a save."""
 CALM = 4.0
 """The same while no child is at the PC."""
 SHORTEST = 0.1
@@ -100,6 +100,7 @@ class Loop:
     _learning_saved: Millis = 0
     _charges: list[Charge] = field(default_factory=list)
     _saved: Millis | None = None
+    """Time since boot up to which use is written."""
     _events: bool = False
     _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
@@ -162,12 +163,16 @@ class Loop:
         self._wake.clear()
 
     def pause(self) -> float:
-        """Seconds until a tick is due though nothing happens."""
+        """Seconds until a tick is due though nothing happens; none is later than the next save."""
         if not self._events:
-            return TICK
-        if not self.snapshot.sessions and not self.snapshot.processes:
-            return CALM
-        return EASY if self.engine.easy else TICK
+            usual = TICK
+        elif not self.snapshot.sessions and not self.snapshot.processes:
+            usual = CALM
+        else:
+            usual = EASY if self.engine.easy else TICK
+        # A millisecond more: asyncio may call a little early, and a tick that is not yet due would be for nothing.
+        left = self._save_due(bool(self._charges)) - self.host.clock.now().boot + 1
+        return min(usual, max(left, 0) / 1000)
 
     # ---- one tick ------------------------------------------------------------------------------------------------
 
@@ -191,10 +196,7 @@ class Loop:
         for event in step.events:
             self.enter(event)
         busy = bool(step.charges or step.effects or step.new_day)
-        due = self._saved is None or now.boot - self._saved >= (
-            self.save_every if busy or self._charges else max(SAVE_CALM, self.save_every)
-        )
-        if due or step.new_day:
+        if step.new_day or now.boot >= self._save_due(busy or bool(self._charges)):
             self.save()
         if step.changed or step.effects:
             self.changed()
@@ -230,7 +232,13 @@ class Loop:
             self.stumbled("ledger", error.title, error.advice)
         else:
             self.recovered("ledger")
-        self._saved = self.host.clock.now().boot
+        self._saved = self.engine.last.boot if self.engine.last else None
+
+    def _save_due(self, busy: bool) -> Millis:
+        """Time since boot of the next save; ``busy``: use or a decision waits to be written."""
+        if self._saved is None:
+            return 0
+        return self._saved + (self.save_every if busy else max(SAVE_CALM, self.save_every))
 
     async def _observe(self) -> Snapshot:
         try:

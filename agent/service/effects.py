@@ -30,10 +30,12 @@ from agent.platforms.base import Host
 
 log = logging.getLogger(__name__)
 
-AGAIN_AFTER = 2 * SECOND
+AGAIN_AFTER = 1 * SECOND
 """A session that is still open is ended again this long after the last try: a desktop needs a moment to lock."""
-GIVE_UP_LOCKING = 2
+GIVE_UP_LOCKING = 4
 """So many locks in a row without effect, and the next is a logout."""
+CLEAR_AGAIN = 2 * SECOND
+"""What an account left running is asked to end, and killed soon after, before it is asked again."""
 MOST_UNDONE = 5
 """So many locks within ``WITHIN`` that held and were undone, and the next is a logout: nobody unlocks that often by mistake."""
 WITHIN = MINUTE
@@ -65,6 +67,11 @@ class Effects:
     _endings: dict[str, _Ending] = field(default_factory=dict)
     _cleared: dict[str, Millis] = field(default_factory=dict)
     _stopped: dict[tuple[int, int], None] = field(default_factory=dict)
+
+    @property
+    def again(self) -> Millis | None:
+        """Time since boot when a session that is still open is ended again; ``None`` when there is none."""
+        return min((one.at + AGAIN_AFTER for one in self._endings.values() if not one.held), default=None)
 
     async def apply(self, effects: Iterable[Effect], boot: Millis) -> None:
         """Carry out one tick's effects; returns when the first step of each is done."""
@@ -160,7 +167,7 @@ class Effects:
 
     async def _clear(self, effect: Clear, boot: Millis) -> None:
         last = self._cleared.get(effect.account)
-        if last is not None and boot - last < AGAIN_AFTER:
+        if last is not None and boot - last < CLEAR_AGAIN:
             return
         self._cleared[effect.account] = boot
         try:

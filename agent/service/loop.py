@@ -163,16 +163,18 @@ class Loop:
         self._wake.clear()
 
     def pause(self) -> float:
-        """Seconds until a tick is due though nothing happens; none is later than the next save."""
+        """Seconds until a tick is due though nothing happens: no save and no ending that must come again waits for long."""
         if not self._events:
             usual = TICK
         elif not self.snapshot.sessions and not self.snapshot.processes:
             usual = CALM
         else:
             usual = EASY if self.engine.easy else TICK
-        # A millisecond more: asyncio may call a little early, and a tick that is not yet due would be for nothing.
-        left = self._save_due(bool(self._charges)) - self.host.clock.now().boot + 1
-        return min(usual, max(left, 0) / 1000)
+        due, again = self._save_due(bool(self._charges)), self.effects.again
+        if again is not None:
+            due = min(due, again)
+        # A millisecond more: asyncio may call a little early, and that tick would be for nothing.
+        return min(usual, max(due - self.host.clock.now().boot + 1, 0) / 1000)
 
     # ---- one tick ------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from agent.model.snapshot import Session, SessionKind
 from agent.model.usage import Usage
 from agent.platforms.base import Capability
 from agent.platforms.fake import FakeHost
-from agent.service.effects import AGAIN_AFTER, MOST_UNDONE, Effects
+from agent.service.effects import AGAIN_AFTER, GIVE_UP_LOCKING, MOST_UNDONE, Effects
 from tests.family import child, compiled, head
 from tests.pc import computer, engine
 
@@ -157,8 +157,35 @@ def test_a_desktop_that_ignores_the_lock_is_logged_out() -> None:
     home = Home("lock", host=DeafDesktop)
     home.grants = (LOCK,)
     session = home.login()
-    home.seconds(3 * AGAIN_AFTER // SECOND)
-    assert home.endings == ["lock", "lock", "logout"] and home.now(session) is None
+    home.seconds((GIVE_UP_LOCKING + 1) * AGAIN_AFTER // SECOND)
+    assert home.endings == ["lock"] * GIVE_UP_LOCKING + ["logout"] and home.now(session) is None
+
+
+def test_a_screen_that_is_unlocked_before_anyone_looked_is_locked_again_after_a_second() -> None:
+    home = Home("lock")
+    home.grants = (LOCK,)
+    session = home.login()
+    home.host.change(session.id, locked_hint=False)
+    home.host.advance(200)
+    home.tick()
+    assert home.endings == ["lock"], "a desktop needs a moment"
+    assert home.effects.again == home.host.clock.now().boot + 800
+    home.host.advance(800)
+    home.tick()
+    assert home.endings == ["lock", "lock"]
+    home.seconds(1)
+    assert home.effects.again is None, "it holds"
+
+
+def test_whoever_unlocks_before_anyone_looks_is_logged_out_after_a_few_tries() -> None:
+    home = Home("lock")
+    home.grants = (LOCK,)
+    session = home.login()
+    for _ in range(GIVE_UP_LOCKING):
+        assert home.now(session) is not None
+        home.host.change(session.id, locked_hint=False)
+        home.seconds(1)
+    assert home.endings == ["lock"] * GIVE_UP_LOCKING + ["logout"] and home.now(session) is None
 
 
 def test_a_locked_screen_that_is_typed_at_is_put_behind_the_login_screen() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import HOUR, MINUTE
+from agent.ipc.protocol import Give
 from agent.model.program import ProgramId
 from agent.platforms.base import Capability
 from agent.service.loop import CALM, EASY, ENGINE, SAVE_CALM, SAVE_EVERY, SHORTEST, TICK
@@ -87,3 +88,15 @@ async def test_a_quiet_pc_is_written_down_once_a_minute(house: House) -> None:
     await house.tick(MINUTE)
     await house.tick(SAVE_CALM - 1_000)
     assert 0.5 < house.loop.pause() < CALM
+
+
+async def test_a_lock_without_effect_is_renewed_a_second_later_whatever_wakes_the_loop(house: House) -> None:
+    session = house.host.login("mia")
+    await house.tick()
+    await house.act(Give(child="mia", kind="lock"))
+    assert house.host.ended == [(session.id, "lock")]
+    house.host.change(session.id, locked_hint=False)
+    await house.tick(700)
+    assert house.loop.pause() <= 0.301
+    await house.tick(round(house.loop.pause() * 1000))
+    assert house.host.ended == [(session.id, "lock")] * 2

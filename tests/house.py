@@ -9,7 +9,8 @@ from pathlib import Path
 from agent.clock import Millis
 from agent.core.authorize import Who
 from agent.core.rules import Rules
-from agent.ipc.protocol import Answer, Body, Done, Give, Release
+from agent.ipc.answers import Done
+from agent.ipc.protocol import Answer, Body, Give, Release
 from agent.model.grant import Grant, Lasting, Request
 from agent.model.program import Process, ProgramId
 from agent.model.verdict import Notify

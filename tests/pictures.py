@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from PIL import Image
 
-from agent.ipc.protocol import ChildState, ProgramUse, Status
+from agent.ipc.answers import ChildState, ProgramUse, Status
 from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
 from agent.tray.face import Face

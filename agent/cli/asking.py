@@ -14,22 +14,9 @@ from agent.clock import SECOND
 from agent.core.rules import duration_words
 from agent.core.timewords import parse_duration
 from agent.errors import FairtimeError
+from agent.ipc.answers import Document, Done, Requests, SiteTime, Status, Text
 from agent.ipc.client import Client
-from agent.ipc.protocol import (
-    Answer,
-    Ask,
-    Document,
-    Done,
-    GetAgreement,
-    GetDoctor,
-    GetStatus,
-    GetWhy,
-    ListRequests,
-    Requests,
-    SiteTime,
-    Status,
-    Text,
-)
+from agent.ipc.protocol import Answer, Ask, GetAgreement, GetDoctor, GetStatus, GetWhy, ListRequests
 from agent.model.grant import Request
 
 

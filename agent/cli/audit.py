@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from agent.cli.calling import ask
 from agent.errors import FairtimeError
-from agent.ipc.protocol import Document, GetAudit
+from agent.ipc.answers import Document
+from agent.ipc.protocol import GetAudit
 from agent.model.record import AuditEntry
 
 

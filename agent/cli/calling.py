@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from agent.ipc.answers import Result
 from agent.ipc.client import Client
-from agent.ipc.protocol import Body, Result
+from agent.ipc.protocol import Body
 
 
 def ask(body: Body) -> Result:

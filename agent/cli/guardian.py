@@ -15,9 +15,10 @@ from agent.cli.times import seconds
 from agent.clock import SECOND
 from agent.core.rules import duration_words
 from agent.errors import FairtimeError
+from agent.ipc.answers import Done, Status
 from agent.ipc.client import Client
 from agent.ipc.peer import own_uid
-from agent.ipc.protocol import AcceptClock, Body, Done, GetStatus, Give, Prove, Release, SetPin, Status
+from agent.ipc.protocol import AcceptClock, Body, GetStatus, Give, Prove, Release, SetPin
 from agent.model.grant import Grant, Lasting
 
 

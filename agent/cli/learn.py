@@ -9,8 +9,9 @@ from contextlib import closing
 from agent.cli.guardian import prove
 from agent.cli.times import seconds
 from agent.errors import FairtimeError
+from agent.ipc.answers import Done, Text
 from agent.ipc.client import Client
-from agent.ipc.protocol import Done, GetLearned, Learn, Text
+from agent.ipc.protocol import GetLearned, Learn
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,8 +7,9 @@ from contextlib import closing
 
 from agent.core.drafting import rule_lines
 from agent.core.siterules import host_of
+from agent.ipc.answers import Status
 from agent.ipc.client import Client
-from agent.ipc.protocol import GetStatus, Status
+from agent.ipc.protocol import GetStatus
 from agent.model.grant import Grant
 from agent.model.policy import Family, SiteRules
 

@@ -12,9 +12,10 @@ from typing import Any, get_args
 
 from agent.cli.calling import ask
 from agent.errors import FairtimeError
+from agent.ipc.answers import Document, Done
 from agent.ipc.client import Client
 from agent.ipc.peer import own_uid
-from agent.ipc.protocol import AcceptList, Body, Document, Done, GetLists, PutList, RemoveList, TrustPublisher
+from agent.ipc.protocol import AcceptList, Body, GetLists, PutList, RemoveList, TrustPublisher
 from agent.model.sitelist import ListFormat
 
 

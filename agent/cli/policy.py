@@ -246,8 +246,9 @@ def _diff(options: argparse.Namespace) -> int:
 def _install(options: argparse.Namespace) -> int:
     from contextlib import closing
 
+    from agent.ipc.answers import Done
     from agent.ipc.client import Client
-    from agent.ipc.protocol import PIECE, Done, Install
+    from agent.ipc.protocol import PIECE, Install
 
     text = base64.b64encode(_bytes(options.file)).decode()
     pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)] or [""]

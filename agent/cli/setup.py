@@ -249,7 +249,8 @@ def _start() -> bool:
 def _asked_of_service() -> dict[str, Any] | None:
     """The state of protection as the running service sees it; ``None`` when it does not answer within ten seconds."""
     from agent.cli.calling import ask
-    from agent.ipc.protocol import Document, GetDoctor
+    from agent.ipc.answers import Document
+    from agent.ipc.protocol import GetDoctor
 
     for _ in range(20):
         try:

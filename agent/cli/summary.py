@@ -9,8 +9,9 @@ from pathlib import Path
 from agent.cli.calling import ask
 from agent.cli.times import date
 from agent.errors import FairtimeError
+from agent.ipc.answers import Document, Text
 from agent.ipc.client import Client
-from agent.ipc.protocol import Document, GetWeek, Text
+from agent.ipc.protocol import GetWeek
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.errors import ConnectionFailed, FairtimeError
+from agent.ipc.answers import Status, Text
 from agent.ipc.client import Client
-from agent.ipc.protocol import GetStatus, GetWhy, Give, Prove, Status, Text
+from agent.ipc.protocol import GetStatus, GetWhy, Give, Prove
 from agent.model.verdict import Notify
 
 PIN = "trial-pin"

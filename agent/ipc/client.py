@@ -16,21 +16,9 @@ from pathlib import Path
 from agent import errors
 from agent.errors import ConnectionFailed, FairtimeError, HostError, ProtocolError
 from agent.ipc import frames, place
+from agent.ipc.answers import Event, Failure, Message, Reply, Result, Status
 from agent.ipc.peer import peer_of
-from agent.ipc.protocol import (
-    TIMEOUT,
-    Body,
-    Call,
-    Event,
-    Failure,
-    Hello,
-    Message,
-    Reply,
-    Result,
-    Status,
-    Subscribe,
-    Via,
-)
+from agent.ipc.protocol import TIMEOUT, Body, Call, Hello, Subscribe, Via
 from agent.model.verdict import Notify
 
 SOCKET = "/run/fairtime/fairtime.sock"

@@ -12,7 +12,8 @@ import struct
 import msgspec
 
 from agent.errors import ProtocolError
-from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, TIMEOUT, Call, Message
+from agent.ipc.answers import Message
+from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, TIMEOUT, Call
 
 HEADER = struct.Struct(">I")
 CONTINUES = 0x8000_0000

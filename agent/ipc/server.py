@@ -20,21 +20,9 @@ from pathlib import Path
 from agent.core.authorize import ADULT, Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
 from agent.ipc import frames, place
+from agent.ipc.answers import Event, Failure, Reply, Result, Welcome
 from agent.ipc.peer import Peer, own_uid, peer_of
-from agent.ipc.protocol import (
-    MAX_CONNECTIONS,
-    MAX_MESSAGE,
-    TIMEOUT,
-    VERSION,
-    Body,
-    Event,
-    Failure,
-    Hello,
-    Reply,
-    Result,
-    Welcome,
-    tag_of,
-)
+from agent.ipc.protocol import MAX_CONNECTIONS, MAX_MESSAGE, TIMEOUT, VERSION, Body, Hello, tag_of
 
 log = logging.getLogger(__name__)
 

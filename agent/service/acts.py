@@ -20,6 +20,7 @@ from agent.core.rules import duration_words
 from agent.core.schedule import day_bounds
 from agent.core.siterules import asked_for
 from agent.errors import NotFound, ProtocolError, Refused
+from agent.ipc.answers import Done, Result, Rights
 from agent.ipc.protocol import (
     PIECE,
     AcceptClock,
@@ -27,7 +28,6 @@ from agent.ipc.protocol import (
     Answer,
     Body,
     DeleteHistory,
-    Done,
     GetLists,
     Give,
     Install,
@@ -36,8 +36,6 @@ from agent.ipc.protocol import (
     PutList,
     Release,
     RemoveList,
-    Result,
-    Rights,
     SetPin,
     TrustPublisher,
 )

@@ -18,14 +18,10 @@ from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
 from agent.core.siterules import asked_for
 from agent.errors import NotFound, Refused
+from agent.ipc.answers import ChildState, Document, Done, Entrance, Event, Requests, Result, Status, Text
 from agent.ipc.protocol import (
     Ask,
     Body,
-    ChildState,
-    Document,
-    Done,
-    Entrance,
-    Event,
     GetAgreement,
     GetAudit,
     GetDoctor,
@@ -36,12 +32,8 @@ from agent.ipc.protocol import (
     GetWeek,
     GetWhy,
     ListRequests,
-    Requests,
-    Result,
     SetGoal,
-    Status,
     Subscribe,
-    Text,
 )
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Request

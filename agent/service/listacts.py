@@ -14,7 +14,8 @@ import msgspec
 
 from agent.clock import Millis
 from agent.errors import FairtimeError, ProtocolError
-from agent.ipc.protocol import AcceptList, Body, Document, Done, GetLists, PutList, RemoveList, Result, TrustPublisher
+from agent.ipc.answers import Document, Done, Result
+from agent.ipc.protocol import AcceptList, Body, GetLists, PutList, RemoveList, TrustPublisher
 from agent.ipc.server import Connection
 from agent.service.audit import Audit
 from agent.service.lists import Lists

@@ -21,7 +21,7 @@ from agent.core.siterules import asked_for, host_of
 from agent.core.sites import parents
 from agent.errors import FairtimeError, HostError, Refused, StoreError
 from agent.filter.control import Ask, Outcome, Served, Used
-from agent.ipc.protocol import SiteTime
+from agent.ipc.answers import SiteTime
 from agent.model.grant import Request
 from agent.model.site import SiteLane, SitePlan
 from agent.platforms.base import Finding, Host, Resolver

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from agent.clock import SECOND
 from agent.core.explain import sentence
 from agent.core.rules import ChildRules, Plan, ProgramLimit
-from agent.ipc.protocol import ChildState, ProgramUse, SiteTime
+from agent.ipc.answers import ChildState, ProgramUse, SiteTime
 from agent.model.grant import Grant, Request
 from agent.model.usage import DayUse
 from agent.model.verdict import ProgramVerdict

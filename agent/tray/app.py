@@ -17,7 +17,8 @@ import msgspec
 
 from agent.core.authorize import ADULT
 from agent.errors import FairtimeError, HostError
-from agent.ipc.protocol import Body, GetStatus, Result, Status
+from agent.ipc.answers import Result, Status
+from agent.ipc.protocol import Body, GetStatus
 from agent.model.verdict import Notify
 from agent.platforms.base import Desk
 from agent.tray import spawn

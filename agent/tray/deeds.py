@@ -14,13 +14,11 @@ import msgspec
 
 from agent.errors import FairtimeError
 from agent.helplines import help_text
+from agent.ipc.answers import ChildState, Document, Done, Requests, Result, Rights, Status, Text, Welcome
 from agent.ipc.protocol import (
     Answer,
     Ask,
     Body,
-    ChildState,
-    Document,
-    Done,
     GetAgreement,
     GetDoctor,
     GetLearned,
@@ -29,12 +27,6 @@ from agent.ipc.protocol import (
     Give,
     Prove,
     Release,
-    Requests,
-    Result,
-    Rights,
-    Status,
-    Text,
-    Welcome,
 )
 from agent.model.grant import Request
 from agent.platforms.base import Desk

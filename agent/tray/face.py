@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.ipc.protocol import ChildState
+from agent.ipc.answers import ChildState
 from agent.model.grant import Request
 from agent.words import ENGLISH, Words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.ipc.protocol import ChildState
+from agent.ipc.answers import ChildState
 from agent.model.grant import Grant, Lasting, Request
 from agent.tray.face import HOUR, asked, clipped, unanswered
 from agent.tray.menu import EXTRA_MINUTES, LONGEST_LIST, SEPARATOR, Act, Row

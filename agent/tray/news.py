@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.authorize import ADULT
-from agent.ipc.protocol import Status
+from agent.ipc.answers import Status
 from agent.model.grant import Request
 from agent.model.verdict import Notify
 from agent.tray.face import LAST, asked, unanswered

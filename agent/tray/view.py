@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.core.authorize import ADULT
-from agent.ipc.protocol import ChildState, Status
+from agent.ipc.answers import ChildState, Status
 from agent.tray.face import Face, asked, clipped, duration, face, headline, unanswered
 from agent.tray.guardian import guardian
 from agent.tray.menu import EXTRA_MINUTES, LONGEST_LIST, SEPARATOR, Act, Row

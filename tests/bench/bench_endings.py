@@ -19,7 +19,8 @@ from typing import Any
 
 from agent.core.authorize import Who
 from agent.core.rules import Rules
-from agent.ipc.protocol import Body, Entrance, Result
+from agent.ipc.answers import Entrance, Result
+from agent.ipc.protocol import Body
 from agent.ipc.server import Connection, Server
 from agent.model.grant import Grant
 from agent.platforms.linux import logincheck

@@ -17,8 +17,9 @@ import psutil
 from agent import platforms
 from agent.cli import trial
 from agent.cli.policy import build
+from agent.ipc.answers import Status, Text
 from agent.ipc.client import Client
-from agent.ipc.protocol import GetStatus, GetWhy, Status, Text
+from agent.ipc.protocol import GetStatus, GetWhy
 from agent.model.policy import Action, Child, Family, Guardian, Limits, ProgramRule
 from agent.service.founding import found
 from agent.trust import root, signing

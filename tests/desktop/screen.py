@@ -23,30 +23,21 @@ from typing import Any
 
 import msgspec
 
+from agent.ipc.answers import Done, Event, Failure, Message, Reply, Result, Rights, Status, Text, Welcome
 from agent.ipc.protocol import (
     MAX_FRAME,
     Answer,
     Ask,
     Body,
     Call,
-    Done,
-    Event,
-    Failure,
     GetAgreement,
     GetStatus,
     GetWeek,
     Give,
     Hello,
-    Message,
     Prove,
     Release,
-    Reply,
-    Result,
-    Rights,
-    Status,
     Subscribe,
-    Text,
-    Welcome,
 )
 from agent.model.verdict import Notify
 

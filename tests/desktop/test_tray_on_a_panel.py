@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageChops, ImageStat
 
-from agent.ipc.protocol import Answer, Ask, ChildState, GetAgreement, Give, ProgramUse, Prove, Status
+from agent.ipc.answers import ChildState, ProgramUse, Status
+from agent.ipc.protocol import Answer, Ask, GetAgreement, Give, Prove
 from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
 from agent.tray.face import Face

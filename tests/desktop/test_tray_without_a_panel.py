@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.ipc.protocol import Ask, ChildState, Status
+from agent.ipc.answers import ChildState, Status
+from agent.ipc.protocol import Ask
 from agent.model.verdict import Notify, Verdict
 
 pytestmark = [pytest.mark.desktop, pytest.mark.timeout(120)]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from agent.errors import ProtocolError
 from agent.ipc import client, frames
-from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, Ask, Body, Call, Document, Reply, SetPin, Text, tag_of
+from agent.ipc.answers import Document, Reply, Text
+from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, Ask, Body, Call, SetPin, tag_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 calls = st.builds(

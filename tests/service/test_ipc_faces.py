@@ -15,20 +15,9 @@ from agent.core.authorize import Who
 from agent.errors import ConnectionFailed, Refused, StoreError
 from agent.ipc import frames
 from agent.ipc import server as module
+from agent.ipc.answers import ChildState, Event, ProgramUse, Result, Status
 from agent.ipc.client import Client
-from agent.ipc.protocol import (
-    Body,
-    Call,
-    ChildState,
-    Event,
-    GetStatus,
-    Give,
-    Hello,
-    ProgramUse,
-    Result,
-    Status,
-    Subscribe,
-)
+from agent.ipc.protocol import Body, Call, GetStatus, Give, Hello, Subscribe
 from agent.ipc.server import BURST, RATE, STRANGERS, Connection, Server
 from agent.model.verdict import Notify, Verdict
 

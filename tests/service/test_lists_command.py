@@ -18,8 +18,9 @@ from agent.cli import main
 from agent.core.authorize import RIGHTS_LAST, Role, Who
 from agent.errors import FairtimeError, Refused
 from agent.filter.lists.book import Book
+from agent.ipc.answers import Done, Result, Rights
 from agent.ipc.client import Client
-from agent.ipc.protocol import Body, Done, GetLists, Prove, PutList, Result, Rights
+from agent.ipc.protocol import Body, GetLists, Prove, PutList
 from agent.ipc.server import Connection, Server
 from agent.service.audit import Audit
 from agent.service.listacts import ListActs

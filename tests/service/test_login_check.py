@@ -18,8 +18,9 @@ if sys.platform != "linux":
     pytest.skip("PAM is asked on Linux", allow_module_level=True)
 
 from agent.core.authorize import Who
+from agent.ipc.answers import Entrance, Result
 from agent.ipc.peer import Peer
-from agent.ipc.protocol import MAX_FRAME, VERSION, Body, Entrance, GetLogin, Result
+from agent.ipc.protocol import MAX_FRAME, VERSION, Body, GetLogin
 from agent.ipc.server import Connection, Server
 from agent.platforms.linux import logincheck
 from agent.service.policies import ROOT

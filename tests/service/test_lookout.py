@@ -13,8 +13,9 @@ import pytest
 from agent.cli.accounts import own_account
 from agent.cli.policy import build
 from agent.core.family import parse
+from agent.ipc.answers import Status
 from agent.ipc.client import Client
-from agent.ipc.protocol import GetStatus, Status
+from agent.ipc.protocol import GetStatus
 from agent.model.program import ProgramId
 from agent.model.snapshot import Mended
 from agent.model.verdict import Notify

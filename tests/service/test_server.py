@@ -16,24 +16,9 @@ import pytest
 from agent.core.authorize import Who
 from agent.errors import ConnectionFailed, FairtimeError, NotFound, Refused, StoreError
 from agent.ipc import frames
+from agent.ipc.answers import Done, Event, Result, Rights, Status
 from agent.ipc.client import Client
-from agent.ipc.protocol import (
-    MAX_CONNECTIONS,
-    MAX_FRAME,
-    Body,
-    Call,
-    Done,
-    Event,
-    GetStatus,
-    GetWhy,
-    Give,
-    Hello,
-    Prove,
-    Result,
-    Rights,
-    Status,
-    Subscribe,
-)
+from agent.ipc.protocol import MAX_CONNECTIONS, MAX_FRAME, Body, Call, GetStatus, GetWhy, Give, Hello, Prove, Subscribe
 from agent.ipc.server import PER_ACCOUNT, Connection, Server
 from agent.model.verdict import Notify
 

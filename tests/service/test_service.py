@@ -16,6 +16,7 @@ import pytest
 
 from agent.cli import trial
 from agent.errors import ConnectionFailed, FairtimeError, Refused
+from agent.ipc.answers import Requests, Status, Text
 from agent.ipc.client import Client
 from agent.ipc.protocol import (
     Ask,
@@ -29,9 +30,6 @@ from agent.ipc.protocol import (
     ListRequests,
     Prove,
     Release,
-    Requests,
-    Status,
-    Text,
 )
 from agent.service.audit import verify_file
 

@@ -10,7 +10,8 @@ import pytest
 
 from agent.cli import trial
 from agent.errors import TrustError
-from agent.ipc.protocol import Done, GetStatus, Give, Prove, Release, Status
+from agent.ipc.answers import Done, Status
+from agent.ipc.protocol import GetStatus, Give, Prove, Release
 from agent.service.audit import verify_file
 from tests.service.test_service import Household
 

@@ -12,7 +12,8 @@ from agent.cli.asking import text_of
 from agent.clock import MINUTE
 from agent.errors import Refused
 from agent.filter.control import Ask, Trouble, Used
-from agent.ipc.protocol import Answer, Give, SiteTime, Status
+from agent.ipc.answers import SiteTime, Status
+from agent.ipc.protocol import Answer, Give
 from agent.model.grant import Lasting
 from agent.model.record import LedgerEvent
 from agent.model.site import SiteLane, SiteUse, WatchedUse

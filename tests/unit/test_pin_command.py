@@ -7,7 +7,8 @@ import argparse
 import pytest
 
 from agent.cli import guardian
-from agent.ipc.protocol import Body, Done, Prove, SetPin
+from agent.ipc.answers import Done
+from agent.ipc.protocol import Body, Prove, SetPin
 
 
 @pytest.mark.parametrize(

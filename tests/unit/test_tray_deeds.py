@@ -10,23 +10,8 @@ import msgspec
 import pytest
 
 from agent.errors import ConnectionFailed, FairtimeError, Refused
-from agent.ipc.protocol import (
-    Answer,
-    Ask,
-    Body,
-    ChildState,
-    Document,
-    Done,
-    GetRecorded,
-    GetWeek,
-    Give,
-    Prove,
-    Release,
-    Result,
-    Rights,
-    Status,
-    Text,
-)
+from agent.ipc.answers import ChildState, Document, Done, Result, Rights, Status, Text
+from agent.ipc.protocol import Answer, Ask, Body, GetRecorded, GetWeek, Give, Prove, Release
 from agent.model.grant import Request
 from agent.model.verdict import Verdict
 from agent.tray import spawn

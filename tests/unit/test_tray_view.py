@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.ipc.protocol import ChildState, ProgramUse, SiteTime, Status
+from agent.ipc.answers import ChildState, ProgramUse, SiteTime, Status
 from agent.model.grant import Grant, Request
 from agent.model.verdict import Constraint, ConstraintKind, Notify, Stage, Verdict
 from agent.tray.face import LONGEST_LABEL, Face, Kind, clipped, duration, face

@@ -2,10 +2,12 @@
 
 Pure: values in, a script for ``nft -f`` out.  One script is one transaction (nft(8)): there is no moment with half a table.
 
-Everything hangs on ``meta skuid``, the account that opened the socket; nobody else's packets are looked at twice.  What was
-redirected has another port by the time the second chain sees it (nat comes before filter), so whatever still goes to port
-53 there is a connection from before the table was, and is refused.  A refusal is told to the program at once: what hangs
-looks broken.
+Everything hangs on ``meta skuid``, the account that opened the socket; nobody else's packets are looked at twice.  The kernel
+decides on a redirection once for each connection, and remembers it by addresses and ports, whoever's they are: so what is
+redirected is in a conntrack zone of the child's own (nft(8), "ct original zone"; the answers are found without it, by the port
+they come from).  What was redirected has another port by the time ``doors`` sees it (nat comes before filter), so whatever
+still goes to port 53 there has nobody to answer it, and is refused.  A refusal is told to the program at once: what hangs looks
+broken.
 """
 
 from __future__ import annotations
@@ -46,11 +48,15 @@ def script(ways: Sequence[Way], doh: Collection[str]) -> str:
     lines = [
         _set("doh4", "ipv4_addr", [net for net in doh if ip_network(net).version == 4]),
         _set("doh6", "ipv6_addr", [net for net in doh if ip_network(net).version == 6]),
+        "chain apart {",
+        "  type filter hook output priority raw; policy accept;",
+        *(f"  {what} ct original zone set {port}" for way in ways for what, port in _redirected(way)),
+        "}",
         "chain names {",
         "  type nat hook output priority -100; policy accept;",
         # The kernel cannot send to ::1 what was for a neighbour on one cable: refused below, so that the next server is asked.
         "  ip6 daddr fe80::/10 accept",
-        *(f"  {line}" for way in ways for line in _redirects(way)),
+        *(f"  {what} redirect to :{port}" for way in ways for what, port in _redirected(way)),
         "}",
         "chain doors {",
         "  type filter hook output priority 0; policy accept;",
@@ -81,11 +87,11 @@ def removal() -> str:
     return f"table {TABLE}\ndelete table {TABLE}\n"
 
 
-def _redirects(way: Way) -> list[str]:
-    """None where nobody answers: what is not redirected is refused."""
+def _redirected(way: Way) -> list[tuple[str, int]]:
+    """Which packets go to which port.  None where nobody answers: what is not redirected is refused."""
     who = f"meta skuid {_uids(way.uids)}"
-    names = [f"{who} {kind} dport {DNS} redirect to :{way.dns_port}" for kind in ("udp", "tcp") if way.dns_port]
-    page = [f"{who} ip daddr {SINK} tcp dport 80 redirect to :{way.page_port}"] if way.page_port else []
+    names = [(f"{who} {kind} dport {DNS}", way.dns_port) for kind in ("udp", "tcp") if way.dns_port]
+    page = [(f"{who} ip daddr {SINK} tcp dport 80", way.page_port)] if way.page_port else []
     return names + page
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -126,19 +127,24 @@ def _streams(one: socket.socket, answer: bytes) -> None:
     one.listen(16)
     while True:
         line, _ = one.accept()
-        line.sendall(answer)
-        line.close()
+        threading.Thread(target=_stream, args=(line, answer), daemon=True).start()
 
 
-def ask(uid: int, kind: str, address: str, port: int) -> str:
-    """Who answers ``uid`` there: ``away:53`` and so on, ``refused``, or ``nothing``."""
+def _stream(line: socket.socket, answer: bytes) -> None:
+    with line, contextlib.suppress(ConnectionError):
+        while line.recv(64):
+            line.sendall(answer)
+
+
+def ask(uid: int, kind: str, address: str, port: int, source: int = 0) -> str:
+    """Who answers ``uid`` there: ``away:53`` and so on, ``refused``, or ``nothing``.  ``source``: the port it is asked from."""
     out, end = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.write(end, _ask(kind, address, port).encode())
+            os.write(end, _ask(kind, address, port, source).encode())
         finally:
             os._exit(0)
     os.close(end)
@@ -148,20 +154,30 @@ def ask(uid: int, kind: str, address: str, port: int) -> str:
     return said
 
 
-def _ask(kind: str, address: str, port: int) -> str:
+def _ask(kind: str, address: str, port: int, source: int) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as one:
         one.settimeout(PATIENCE)
+        # Its end leaves nothing of a connection, so that the next may come from the same port.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
+            one.bind(("", source))
             one.connect(_where(address, port))
-            one.send(b"?")
-            return one.recv(64).decode()
+            return _said(one)
         except (ConnectionError, PermissionError):
             return "refused"
         except TimeoutError:
             return "nothing"
         except OSError as error:
             return f"{error.strerror}"
+
+
+def _said(one: socket.socket) -> str:
+    try:
+        one.send(b"?")
+        return one.recv(64).decode()
+    except (ConnectionError, PermissionError):
+        return "refused"
 
 
 def _where(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -221,23 +237,33 @@ def keeping() -> dict[str, object]:
 
 
 def stale() -> dict[str, object]:
-    """A question that was on its way before the rules were."""
-    with world():
+    """Questions that were on their way before the rules were."""
+    with world(), contextlib.ExitStack() as ends:
         Firewall().put(nft.script(WAYS[1:], DOH))  # from now on the kernel remembers connections
+        held = {}
         os.setresuid(MIA, MIA, 0)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
-            os.setresuid(0, 0, 0)
-            held.settimeout(PATIENCE)
-            held.connect((AWAY4, 53))
-            held.send(b"?")
-            first = held.recv(64).decode()
-            Firewall().put(nft.script(WAYS, DOH))
-            try:
-                held.send(b"?")
-                second = held.recv(64).decode()
-            except (ConnectionError, PermissionError):
-                second = "refused"
-        return {"before": first, "after": second}
+        for kind, number in (("udp", socket.SOCK_DGRAM), ("tcp", socket.SOCK_STREAM)):
+            held[kind] = ends.enter_context(socket.socket(socket.AF_INET, number))
+            held[kind].settimeout(PATIENCE)
+            held[kind].connect((AWAY4, 53))
+        os.setresuid(0, 0, 0)
+        before = {kind: _said(one) for kind, one in held.items()}
+        Firewall().put(nft.script(WAYS, DOH))
+        return {"before": before, "after": {kind: _said(one) for kind, one in held.items()}}
+
+
+def same_port() -> dict[str, object]:
+    """Questions of several accounts from one port, one after the other: the kernel has the one before in mind."""
+    who = {"ana": ANA, "mia": MIA, "leo": LEO}
+    turns = ("ana", "mia", "leo", "mia", "ana")
+    with world():
+        Firewall().put(nft.script(WAYS, DOH))
+        return {
+            f"{kind} {address}": [ask(who[name], kind, address, 53, source) for name in turns]
+            for source, (kind, address) in enumerate(
+                ((kind, address) for kind in ("udp", "tcp") for address in (AWAY4, AWAY6, "127.0.0.53")), 40_001
+            )
+        }
 
 
 def wrong() -> dict[str, object]:
@@ -263,5 +289,5 @@ def _others() -> str:
 
 
 if __name__ == "__main__":
-    work: Callable[[], object] = {f.__name__: f for f in (roads, keeping, stale, wrong, serve_away)}[sys.argv[1]]
-    print(json.dumps(work()), flush=True)
+    every: tuple[Callable[[], object], ...] = (roads, keeping, stale, same_port, wrong, serve_away)
+    print(json.dumps({work.__name__: work for work in every}[sys.argv[1]]()), flush=True)

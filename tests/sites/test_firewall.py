@@ -92,8 +92,18 @@ def test_a_change_is_noticed_and_put_right_and_other_tables_are_left_alone() -> 
 
 
 @real
-def test_a_connection_from_before_the_rules_is_refused() -> None:
-    assert netlab.run("stale") == {"before": "away:53", "after": "refused"}
+def test_a_question_on_the_way_before_the_rules_were_is_the_childs_own_resolvers_after_them() -> None:
+    assert netlab.run("stale") == {
+        "before": {"udp": "away:53", "tcp": "away:53"},
+        "after": {"udp": "here:5301", "tcp": "refused"},  # TCP's began at another server, and begins again
+    }
+
+
+@real
+def test_who_asked_before_from_the_same_port_does_not_decide_whom_a_question_goes_to() -> None:
+    for road, answers in netlab.run("same_port").items():
+        parents = "stub:53" if road.endswith("127.0.0.53") else "away:53"
+        assert answers == [parents, "here:5301", "here:5302", "here:5301", parents], road
 
 
 @real

@@ -1,8 +1,8 @@
 """``python -m agent.tray.dialogs KIND``: the tray's windows, each in a process of its own (see ``spawn``).
 
-Kinds: ``pin`` (a guardian's PIN or rescue code), ``ask`` (ask for time and say why), ``site`` (ask for a site), ``text`` (something to read),
-``countdown`` (the last minute), ``window`` (the menu as a window, where there is no tray).  All words come from the tray in
-the first line of standard input.  Every window works with the keyboard alone: Tab, Enter, Escape.
+Kinds: ``pin`` (a guardian's PIN or rescue code), ``ask`` (ask for time and say why), ``site`` (ask for a site), ``text``
+(something to read), ``countdown`` (the last minute), ``window`` (the menu as a window, where there is no tray).  All words
+come from the tray in the first line of standard input.  Every window works with the keyboard alone: Tab, Enter, Escape.
 """
 
 from __future__ import annotations
@@ -113,6 +113,28 @@ def _lines(root: tkinter.Tk, sheet: Sheet) -> None:
         words.pack(fill="x", padx=24, pady=(0, 8))
 
 
+def _answered(root: tkinter.Tk, sheet: Sheet, first: tkinter.Widget, given: Callable[[], Sheet | None]) -> int:
+    """Show the window with ``first`` to type in until it is answered (0) or closed (1).
+
+    ``given`` reads the answer; ``None`` while something is missing.
+    """
+    code = 1
+
+    def accept() -> None:
+        nonlocal code
+        found = given()
+        if found is not None:
+            answer(found)
+            code = 0
+            root.destroy()
+
+    _buttons(root, sheet, accept)
+    place(root)
+    first.focus_force()
+    root.mainloop()
+    return code
+
+
 def _pin(root: tkinter.Tk, sheet: Sheet) -> int:
     """Ask for a PIN; gives ``{"pin": …, "rescue": …}``."""
     import tkinter
@@ -122,21 +144,8 @@ def _pin(root: tkinter.Tk, sheet: Sheet) -> int:
     entry.pack(padx=24, pady=4)
     rescue = tkinter.BooleanVar(root, value=False)
     tkinter.Checkbutton(root, text=sheet.get("rescue", ""), variable=rescue, anchor="w").pack(fill="x", padx=20)
-    code = 1
-
-    def accept() -> None:
-        nonlocal code
-        if entry.get():
-            answer({"pin": entry.get(), "rescue": rescue.get()})
-            code = 0
-            root.destroy()
-
-    _buttons(root, sheet, accept)
     root.attributes("-topmost", True)
-    place(root)
-    entry.focus_force()
-    root.mainloop()
-    return code
+    return _answered(root, sheet, entry, lambda: {"pin": entry.get(), "rescue": rescue.get()} if entry.get() else None)
 
 
 def _ask(root: tkinter.Tk, sheet: Sheet) -> int:
@@ -153,19 +162,7 @@ def _ask(root: tkinter.Tk, sheet: Sheet) -> int:
     tkinter.Label(root, text=sheet.get("why", ""), anchor="w").pack(fill="x", padx=24, pady=(12, 0))
     entry = tkinter.Entry(root, width=40)
     entry.pack(fill="x", padx=24, pady=4)
-    code = 1
-
-    def accept() -> None:
-        nonlocal code
-        answer({"seconds": seconds.get(), "text": entry.get()[:500]})
-        code = 0
-        root.destroy()
-
-    _buttons(root, sheet, accept)
-    place(root)
-    entry.focus_force()
-    root.mainloop()
-    return code
+    return _answered(root, sheet, entry, lambda: {"seconds": seconds.get(), "text": entry.get()[:500]})
 
 
 def _site(root: tkinter.Tk, sheet: Sheet) -> int:
@@ -178,20 +175,11 @@ def _site(root: tkinter.Tk, sheet: Sheet) -> int:
     tkinter.Label(root, text=sheet.get("why", ""), anchor="w").pack(fill="x", padx=24, pady=(12, 0))
     entry = tkinter.Entry(root, width=40)
     entry.pack(fill="x", padx=24, pady=4)
-    code = 1
 
-    def accept() -> None:
-        nonlocal code
-        if site.get().strip():
-            answer({"site": site.get()[:500], "text": entry.get()[:500]})
-            code = 0
-            root.destroy()
+    def given() -> Sheet | None:
+        return {"site": site.get()[:500], "text": entry.get()[:500]} if site.get().strip() else None
 
-    _buttons(root, sheet, accept)
-    place(root)
-    site.focus_force()
-    root.mainloop()
-    return code
+    return _answered(root, sheet, site, given)
 
 
 def _text(root: tkinter.Tk, sheet: Sheet) -> int:

@@ -7,33 +7,22 @@ connection (DESIGN §9), and they must not stay open in a child's tray once the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from agent.errors import FairtimeError
 from agent.helplines import help_text
-from agent.ipc.answers import ChildState, Document, Done, Requests, Result, Rights, Status, Text, Welcome
-from agent.ipc.protocol import (
-    Answer,
-    Ask,
-    Body,
-    GetAgreement,
-    GetDoctor,
-    GetLearned,
-    GetRecorded,
-    GetWeek,
-    Give,
-    Prove,
-    Release,
-)
-from agent.model.grant import Request
+from agent.ipc.answers import Document, Done, Requests, Result, Rights, Status, Text, Welcome
+from agent.ipc.protocol import Body, GetWeek, Prove
 from agent.platforms.base import Desk
 from agent.tray import spawn
-from agent.tray.face import duration, headline
+from agent.tray.calls import body_of, command_of
+from agent.tray.deedwords import proof_text, state_text, title
 from agent.tray.menu import EXTRA_MINUTES, GUARDED, Act
 from agent.tray.news import NoticeWords
+from agent.tray.readable import readable
 from agent.words import Words
 
 log = logging.getLogger(__name__)
@@ -44,64 +33,6 @@ class Caller(Protocol):
 
     def call(self, body: Body) -> Result: ...
     def close(self) -> None: ...
-
-
-def body_of(act: Act, text: str = "") -> Body:
-    """The call that an act stands for."""
-    child = act.child or None
-    match act.name:
-        case "ask" | "ask-why":
-            return Ask(kind="time", seconds=act.seconds, text=text)
-        case "ask-site":
-            return Ask(kind="site", subject=act.subject, text=text)
-        case "time":
-            return Give(child=act.child, kind="time", seconds=act.seconds)
-        case "pause":
-            return Give(child=act.child, kind="pause", seconds=act.seconds)
-        case "lock":
-            return Give(child=act.child, kind="lock", seconds=act.seconds)
-        case "release":
-            return Release(grant=act.subject)
-        case "grant":
-            return Answer(request=act.subject, granted=True, lasting=act.lasting)
-        case "refuse":
-            return Answer(request=act.subject, granted=False)
-        case "week" | "summary":
-            return GetWeek(child=child, form="html")
-        case "recorded":
-            return GetRecorded(child=child)
-        case "learned":
-            return GetLearned(child=child)
-        case "agreement" | "limits":
-            return GetAgreement(child=child)
-        case "protection":
-            return GetDoctor()
-    raise ValueError(f"no call for {act.name!r}")
-
-
-def command_of(act: Act) -> str:
-    """What to type in a terminal instead, where no window can be shown."""
-    minutes = f"{act.seconds // 60}m"
-    match act.name:
-        case "ask" | "ask-why":
-            return f"fairtime request {minutes if act.seconds else '15m'}"
-        case "ask-site":
-            return "fairtime request --site example.org"
-        case "time":
-            return f"fairtime grant {act.child} +{minutes}"
-        case "lock":
-            return f"fairtime lock {act.child}"
-        case "pause" | "release" | "grant" | "refuse":
-            return "fairtime grant --help"
-        case "week" | "summary":
-            return "fairtime summary"
-        case "agreement" | "limits":
-            return "fairtime agreement"
-        case "learned":
-            return "fairtime learn show"
-        case "protection":
-            return "fairtime doctor"
-    return "fairtime status"
 
 
 class Deeds:
@@ -140,7 +71,7 @@ class Deeds:
             elif act.name == "ask-site":
                 self._ask_site(act)
             elif act.name == "state":
-                self._read(self._words("Time left, and why"), _state_text(act, status, self._words), act)
+                self._read(self._words("Time left, and why"), state_text(act, status, self._words), act)
             elif act.name == "help":
                 self._read(self._words("Get help"), help_text(self._words), act)
             else:
@@ -160,7 +91,7 @@ class Deeds:
         sheet = {
             "title": self._words("Guardian"),
             "text": self._words(
-                "{what}\n\nGuardian, please enter your PIN.", what=_deed_text(act, status, self._words)
+                "{what}\n\nGuardian, please enter your PIN.", what=proof_text(act, status, self._words)
             ),
             "rescue": self._words("This is the paper rescue code"),
             "error": error,
@@ -175,9 +106,7 @@ class Deeds:
             try:
                 link.call(Prove(pin=str(answer.get("pin", ""))[:128], rescue=bool(answer.get("rescue"))))
             except FairtimeError as error:
-                if error.code != "refused":
-                    raise
-                self._prove(act, status, f"{error.title} {error.advice}".strip())
+                self._prove(act, status, _why_not(error))
                 return
             self._show(link.call(body_of(act)), act)
         finally:
@@ -215,10 +144,8 @@ class Deeds:
             chosen = Act("ask-site", act.child, subject=str(answer.get("site", ""))[:500])
             try:
                 done = self._link.call(body_of(chosen, str(answer.get("text", ""))[:500]))
-            except FairtimeError as refused:
-                if refused.code != "refused":
-                    raise
-                self._ask_site(act, f"{refused.title} {refused.advice}".strip())
+            except FairtimeError as error:
+                self._ask_site(act, _why_not(error))
                 return
             self._show(done, chosen)
 
@@ -231,9 +158,9 @@ class Deeds:
             case Text(text=text, form="html"):
                 self._page(text, act)
             case Text(text=text):
-                self._read(_title(act, self._words), text, act)
+                self._read(title(act, self._words), text, act)
             case Document(value=value):
-                self._read(_title(act, self._words), readable(msgspec.json.decode(value)), act)
+                self._read(title(act, self._words), readable(msgspec.json.decode(value)), act)
             case Status() | Requests() | Welcome() | Rights():
                 log.warning("the service answered %s with %s", act.name, type(result).__name__)
 
@@ -245,7 +172,7 @@ class Deeds:
             return
         week = self._link.call(GetWeek(child=act.child or None, form="text"))
         text = week.text if isinstance(week, Text) else self._words("The page is in {place}", place=page)
-        self._read(_title(act, self._words), text, act)
+        self._read(title(act, self._words), text, act)
 
     def _read(self, title: str, text: str, act: Act) -> None:
         sheet = {"title": title, "text": text, "ok": self._words("Close")}
@@ -280,128 +207,12 @@ class Deeds:
         self._say(_notice(error.title, error.advice))
 
 
-def readable(value: object, depth: int = 0) -> str:
-    """A JSON document as indented lines: for a person, complete, in the document's own order."""
-    space = "  " * depth
-    if isinstance(value, Mapping):
-        lines = []
-        for key, inner in value.items():
-            if isinstance(inner, Mapping | list) and inner:
-                lines.append(f"{space}{_spoken(key)}:\n{readable(inner, depth + 1)}")
-            elif inner not in (None, "", [], {}):
-                lines.append(f"{space}{_spoken(key)}: {_scalar(inner)}")
-        return "\n".join(lines)
-    if isinstance(value, list):
-        if all(isinstance(inner, Mapping) for inner in value):
-            return "\n".join(space + _one_line(inner) for inner in value)
-        return "\n".join(f"{space}{_scalar(inner)}" for inner in value)
-    return f"{space}{_scalar(value)}"
-
-
-def _one_line(row: Mapping[str, Any]) -> str:
-    return " · ".join(
-        _scalar(inner) if key in ("title", "text", "kind", "day", "at", "when") else f"{_spoken(key)} {_scalar(inner)}"
-        for key, inner in row.items()
-        if inner not in (None, "", [], {})
-    )
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping | list):
-        return msgspec.json.encode(value).decode()
-    return str(value)
-
-
-def _spoken(key: object) -> str:
-    return str(key).replace("_", " ")
+def _why_not(error: FairtimeError) -> str:
+    """Why what was typed is refused, to say when the same is asked again; raises what is no answer to it."""
+    if error.code != "refused":
+        raise error
+    return f"{error.title} {error.advice}".strip()
 
 
 def _notice(title: str, text: str) -> NoticeWords:
     return NoticeWords(title, text, urgent=False, countdown=False)
-
-
-def _title(act: Act, words: Words) -> str:
-    titles = {
-        "week": words("My week"),
-        "summary": words("Summary"),
-        "recorded": words("What is recorded"),
-        "learned": words("Programs that were used"),
-        "agreement": words("Our agreement"),
-        "limits": words("Limits"),
-        "protection": words("State of protection"),
-    }
-    return titles.get(act.name, "Fairtime")
-
-
-def _deed_text(act: Act, status: Status | None, words: Words) -> str:
-    """What the PIN is for, so that nobody gives it for something else."""
-    match act.name:
-        case "time":
-            return words("{child} gets {time} more.", child=act.child, time=duration(act.seconds, words))
-        case "pause":
-            return words("Limits rest for {child} for {time}.", child=act.child, time=duration(act.seconds, words))
-        case "lock":
-            return words(
-                "The screen of {child} is locked for {time}.", child=act.child, time=duration(act.seconds, words)
-            )
-        case "release":
-            return words("What {child} was given or told ends now.", child=act.child)
-        case "grant":
-            return _yes_text(act, status, words)
-    program = _asked(act, status, "program")
-    if program is not None:
-        return words("{child} does not get {program} today.", child=act.child, program=program.subject)
-    return words("{child} does not get what was asked for.", child=act.child)
-
-
-def _yes_text(act: Act, status: Status | None, words: Words) -> str:
-    program = _asked(act, status, "program")
-    site = _asked(act, status, "site")
-    if site is not None:
-        named = {"child": act.child, "site": site.subject}
-        return {
-            "today": words("{child} may visit {site} today.", **named),
-            "good": words("{child} may visit {site} from now on.", **named),
-        }.get(act.lasting or "", words("{child} may visit {site} for an hour.", **named))
-    if program is None:
-        return words("{child} gets what was asked for.", child=act.child)
-    named = {"child": act.child, "program": program.subject}
-    said = {
-        "once": words("{child} may use {program} until it is closed.", **named),
-        "today": words("{child} may use {program} today.", **named),
-        "good": words("{child} may use {program} from now on.", **named),
-    }.get(act.lasting or "", words("{child} may use {program} for an hour.", **named))
-    # The whole of where it lies and what the permission rests on: a name can be anybody's.
-    return "\n".join((said, *(line for line in (program.place, program.identity) if line)))
-
-
-def _asked(act: Act, status: Status | None, kind: str) -> Request | None:
-    state = _child(act, status)
-    found = (r for r in state.requests if r.id == act.subject and r.kind == kind) if state else ()
-    return next(iter(found), None)
-
-
-def _state_text(act: Act, status: Status | None, words: Words) -> str:
-    state = _child(act, status)
-    if state is None:
-        return words("Not connected. Time is still kept by the service.")
-    lines = [headline(state, words), "", state.sentence]
-    others = [
-        limit.sentence for limit in state.verdict.constraints if limit.sentence and limit.sentence != state.sentence
-    ]
-    if others:
-        lines += ["", words("Other limits today:"), *(f"  {sentence}" for sentence in dict.fromkeys(others))]
-    used = duration(state.verdict.used_today // 1000, words)
-    lines += ["", words("Used today: {time}", time=used)]
-    if state.verdict.notes:
-        lines += ["", *state.verdict.notes]
-    return "\n".join(lines)
-
-
-def _child(act: Act, status: Status | None) -> ChildState | None:
-    for state in status.children if status else ():
-        if state.child == act.child:
-            return state
-    return None

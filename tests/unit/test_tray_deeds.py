@@ -15,9 +15,12 @@ from agent.ipc.protocol import Answer, Ask, Body, GetRecorded, GetWeek, Give, Pr
 from agent.model.grant import Request
 from agent.model.verdict import Verdict
 from agent.tray import spawn
-from agent.tray.deeds import Deeds, _deed_text, body_of, command_of, readable
+from agent.tray.calls import body_of, command_of
+from agent.tray.deeds import Deeds
+from agent.tray.deedwords import proof_text
 from agent.tray.menu import ACTS, GUARDED, Act
 from agent.tray.news import NoticeWords
+from agent.tray.readable import readable
 from agent.words import ENGLISH
 
 
@@ -184,7 +187,7 @@ def test_the_pins_window_says_which_site_it_opens(lasting: Any, seconds: int, wo
     verdict = Verdict(child="mia", day="2026-03-02", remaining=None, binding=None)
     state = ChildState(child="mia", verdict=verdict, seconds_left=None, sentence="", requests=(wanted,))
     status = Status(role="child", protection="protected", policy="in force", children=(state,))
-    assert _deed_text(Act("grant", "mia", seconds, "r8", lasting), status, ENGLISH) == words
+    assert proof_text(Act("grant", "mia", seconds, "r8", lasting), status, ENGLISH) == words
 
 
 def test_my_week_opens_in_the_browser_from_a_private_file(tmp_path: Path) -> None:
@@ -257,10 +260,10 @@ def test_the_pin_dialog_says_which_program_exactly_and_for_how_long() -> None:
     status = Status(role="guardian", protection="protected", policy="in force", children=(child,))
     for lasting, words in (("once", "until it is closed"), ("today", "today"), ("good", "from now on")):
         act = Act("grant", "mia", 0, "r1", lasting)  # type: ignore[arg-type]  # literals of Lasting
-        text = _deed_text(act, status, ENGLISH)
+        text = proof_text(act, status, ENGLISH)
         assert words in text
         assert "/home/mia/chess" in text
         assert "sha256:ab" in text
         assert body_of(act) == Answer(request="r1", granted=True, lasting=lasting)
-    assert _deed_text(Act("refuse", "mia", 0, "r1"), status, ENGLISH) == "mia does not get chess today."
-    assert "what was asked for" in _deed_text(Act("grant", "mia", 0, "r2"), status, ENGLISH)
+    assert proof_text(Act("refuse", "mia", 0, "r1"), status, ENGLISH) == "mia does not get chess today."
+    assert "what was asked for" in proof_text(Act("grant", "mia", 0, "r2"), status, ENGLISH)

@@ -7,7 +7,7 @@ PACKAGES := installer/linux/test-packages.txt
 SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check system bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
+.PHONY: help setup run test check again system bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: setup ## format, lint, types for three systems, import contracts, unit te
 
 test: setup desktop-packages ## everything this machine can run; says what it skipped and why
 	$(BIN)/pytest -q tests -rs
+
+again: setup ## the tests that failed last time, once more and without the others; fails when none did
+	$(BIN)/pytest -q tests -rs --last-failed --last-failed-no-failures none
 
 system: setup system-packages ## as root: a Debian 12 PC in a container, Fairtime in it, and every known way around it
 	@$(BIN)/python -m tests.system

@@ -1,4 +1,4 @@
-"""The command line: ``fairtime``.  One module a theme; what is heavy is imported inside the command that needs it.
+"""The command line: ``fairtime``.  One module a theme; a command imports its own, and what is heavy inside itself.
 
 Exit codes: 0 done, 1 refused or failed with a reason, 2 usage.
 """
@@ -9,10 +9,26 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 from agent.errors import FairtimeError
 
+COMMANDS = {
+    "trial": ("trial",),
+    "setup": ("setup",),
+    "asking": ("status", "why", "agreement", "doctor", "request"),
+    "guardian": ("grant", "grants", "lock", "pause", "release", "pin", "clock"),
+    "learn": ("learn",),
+    "lists": ("lists",),
+    "summary": ("summary",),
+    "policy": ("policy",),
+    "keys": ("keys",),
+    "audit": ("audit",),
+    "simulate": ("simulate",),
+    "service": ("service", "tray", "dialog", "resolver", "job"),
+}
+"""The modules of commands, in the order of the help, and what each adds."""
 _LESS = re.compile(r"-\d[\dhms]*")
 
 
@@ -24,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _modules(given):
+    for module in _themes(given):
         module.add_parser(sub)
     # argparse takes “-15m” for an option, but nothing with a space in it.
     options = parser.parse_args([f" {one}" if _LESS.fullmatch(one) else one for one in given])
@@ -46,15 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _modules(given: Sequence[str]) -> tuple[_Theme, ...]:
-    """The modules whose commands there are.  What stays in memory, and each job, is spared the commands for people."""
-    from agent.cli import service
+def _themes(given: Sequence[str]) -> list[_Theme]:
+    """The one module that the command is in: every other costs its start, and memory for good what stays running.
 
-    if given and given[0] in ("service", "tray", "job", "resolver"):
-        return (service,)
-    from agent.cli import asking, audit, guardian, keys, learn, lists, policy, setup, simulate, summary, trial
-
-    return (trial, setup, asking, guardian, learn, lists, summary, policy, keys, audit, simulate, service)
+    All of them for the help, and to name the commands there are when it is none of them.
+    """
+    if given and given[0] == "--version":
+        return []
+    named = [module for module, commands in COMMANDS.items() if given and given[0] in commands]
+    return [cast(_Theme, import_module(f"agent.cli.{module}")) for module in named or COMMANDS]
 
 
 class _Theme(Protocol):

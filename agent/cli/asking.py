@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from contextlib import closing
 from typing import Any
 
@@ -11,8 +10,7 @@ import msgspec
 
 from agent.cli.calling import ask
 from agent.clock import SECOND
-from agent.core.rules import duration_words
-from agent.core.timewords import parse_duration
+from agent.core.timewords import duration_words, parse_duration
 from agent.errors import FairtimeError
 from agent.ipc.answers import Document, Done, Requests, SiteTime, Status, Text
 from agent.ipc.client import Client
@@ -98,7 +96,7 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.json:
         print(bytes(document.value).decode())
         return 0
-    print(doctor_text(json.loads(bytes(document.value))))
+    print(doctor_text(msgspec.json.decode(bytes(document.value))))
     return 0
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.cli.times import seconds
 from agent.clock import SECOND
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 from agent.errors import FairtimeError
 from agent.ipc.answers import Done, Status
 from agent.ipc.client import Client

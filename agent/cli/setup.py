@@ -13,13 +13,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from agent.errors import ConnectionFailed, FairtimeError, PolicyError, Refused
-from agent.platforms.base import Account, Host
+
+if TYPE_CHECKING:
+    from agent.platforms.base import Account, Host
 
 UNIT = "fairtime.service"
 

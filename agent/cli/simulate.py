@@ -13,7 +13,7 @@ import msgspec
 
 from agent.cli.times import date
 from agent.clock import SECOND
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 
 START = dt.date(2026, 3, 2)
 """A Monday four weeks before clocks change in Europe: the last day has 23 hours."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 from agent.clock import SECOND
-from agent.core.rules import Plan, Rules, duration_words
+from agent.core.rules import Plan, Rules
 from agent.core.siteagreement import site_sentences
-from agent.core.timewords import parse_duration
+from agent.core.timewords import duration_words, parse_duration
 from agent.model.policy import ByDay, HoursByDay
 
 _DAYS = {

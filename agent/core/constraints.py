@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.clock import DAY, Millis
-from agent.core.rules import ChildRules, Plan, clock_words, duration_words
+from agent.core.rules import ChildRules, Plan, clock_words
 from agent.core.schedule import (
     Span,
     day_bounds,
@@ -20,6 +20,7 @@ from agent.core.schedule import (
     spans,
     week_start,
 )
+from agent.core.timewords import duration_words
 from agent.model.grant import Grant
 from agent.model.usage import DayUse, Folding, Usage
 from agent.model.verdict import Constraint, ConstraintKind

@@ -21,7 +21,8 @@ from agent.core.ending import clearing, endings, frozen_on
 from agent.core.holding import Waiting, asked_guardians
 from agent.core.judge import Judged, Running, judge
 from agent.core.programs import Matcher
-from agent.core.rules import ChildRules, duration_words
+from agent.core.rules import ChildRules
+from agent.core.timewords import duration_words
 from agent.core.usage import Seen
 from agent.model.grant import Grant
 from agent.model.program import Process

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
-from agent.core.rules import clock_words, duration_words
+from agent.core.rules import clock_words
+from agent.core.timewords import duration_words
 from agent.model.verdict import ProgramVerdict, Verdict
 
 

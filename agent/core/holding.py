@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.clock import SECOND, Millis
-from agent.core.rules import duration_words
 from agent.core.telling import notice, once, stop
+from agent.core.timewords import duration_words
 from agent.model.policy import Family
 from agent.model.program import Process, ProgramId
 from agent.model.verdict import AskFor, Effect, Held, Hold, ProgramVerdict, Release, StopProgram

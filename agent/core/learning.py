@@ -17,7 +17,7 @@ from msgspec import Struct
 from agent.clock import Millis
 from agent.core.drafting import rule_lines
 from agent.core.holding import identity_of
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 from agent.model.program import ProgramId
 
 MOST_LEARNED = 400

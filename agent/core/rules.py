@@ -246,17 +246,6 @@ def _limit(rules: ChildRules, rule: ProgramRule, number: int, date: dt.date) -> 
     )
 
 
-def duration_words(millis: Millis) -> str:
-    """``1 h 05 min``, ``12 min``, ``40 s``: as faces show it, rounded down so that nobody is promised a minute too much."""
-    total = max(0, millis) // SECOND
-    if total < 60:
-        return f"{total} s"
-    hours, minutes = divmod(total // 60, 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
-
-
 def clock_words(wall: Millis, zone: ZoneInfo) -> str:
     """``17:30`` in the policy's zone."""
     return dt.datetime.fromtimestamp(wall / 1000, zone).strftime("%H:%M")

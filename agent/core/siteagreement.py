@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.core.rules import ChildRules, Plan, duration_words
+from agent.core.rules import ChildRules, Plan
 from agent.core.siterules import SiteLimit, mode_of, safe_search, site_limits, youtube
+from agent.core.timewords import duration_words
 from agent.model.policy import HoursByDay
 
 _FIRST = {

@@ -9,10 +9,11 @@ from agent.clock import Millis
 from agent.core.constraints import NO_USE, Moment
 from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import is_address
-from agent.core.rules import ChildRules, Plan, clock_words, duration_words, hours_on
+from agent.core.rules import ChildRules, Plan, clock_words, hours_on
 from agent.core.schedule import Span, holding, opening, spans
 from agent.core.siterules import Mode, SiteLimit, host_of, mode_of, safe_search, site_limits, youtube
 from agent.core.sites import STRICTNESS
+from agent.core.timewords import duration_words
 from agent.model.grant import Grant
 from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
 from agent.model.usage import Usage

@@ -1,4 +1,4 @@
-"""The words of ``family.toml`` for time, read into numbers: durations, times of day, hours.
+"""The words of ``family.toml`` for time, read into numbers: durations, times of day, hours; and a time as faces show it.
 
 The model's patterns have been checked before; what they cannot say (a minute 75, an hour 25) raises ``ValueError`` here,
 with words for a guardian.
@@ -7,8 +7,12 @@ with words for a guardian.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from agent.core.schedule import MinuteSpan
+from agent.clock import SECOND, Millis
+
+if TYPE_CHECKING:  # zones take longer to import than a whole command may
+    from agent.core.schedule import MinuteSpan
 
 _DURATION = re.compile(r"(?=.)(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", re.ASCII)
 _CLOCK = re.compile(r"(\d{2}):(\d{2})", re.ASCII)
@@ -30,6 +34,17 @@ def write_duration(seconds: int) -> str:
     minutes, rest = divmod(rest, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0m"
+
+
+def duration_words(millis: Millis) -> str:
+    """``1 h 05 min``, ``12 min``, ``40 s``: as faces show it, rounded down so that nobody is promised a minute too much."""
+    total = max(0, millis) // SECOND
+    if total < 60:
+        return f"{total} s"
+    hours, minutes = divmod(total // 60, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
 
 
 def parse_clock(text: str) -> int:

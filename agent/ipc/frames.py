@@ -6,14 +6,17 @@ state holds the names of the programs that a child runs, and a child can give th
 
 from __future__ import annotations
 
-import asyncio
 import struct
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.errors import ProtocolError
 from agent.ipc.answers import Message
 from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, TIMEOUT, Call
+
+if TYPE_CHECKING:  # only the service reads calls; a command has no event loop, and half a one's start-up to lose
+    import asyncio
 
 HEADER = struct.Struct(">I")
 CONTINUES = 0x8000_0000
@@ -73,6 +76,8 @@ async def read(reader: asyncio.StreamReader) -> bytes | None:
 
     ``ProtocolError`` for a frame that is cut short, too long, too slow or not the last of its message.
     """
+    import asyncio
+
     first = await reader.read(1)
     if not first:
         return None

@@ -16,9 +16,9 @@ from agent.core.authorize import RIGHTS_LAST
 from agent.core.holding import identity_of
 from agent.core.learning import SHORTEST
 from agent.core.learning import sentence as learning_sentence
-from agent.core.rules import duration_words
 from agent.core.schedule import day_bounds
 from agent.core.siterules import asked_for
+from agent.core.timewords import duration_words
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.answers import Done, Result, Rights
 from agent.ipc.protocol import (

@@ -20,9 +20,10 @@ from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
 from agent.core.judge import Running, running
 from agent.core.programs import Match, Matchers
-from agent.core.rules import ChildRules, Plan, Rules, duration_words
+from agent.core.rules import ChildRules, Plan, Rules
 from agent.core.schedule import policy_day
 from agent.core.timekeeper import Timekeeper, advance, confirmed, start
+from agent.core.timewords import duration_words
 from agent.core.usage import Seen, added, fold, new_day, rested
 from agent.model.grant import Grant
 from agent.model.program import Process, ProgramId

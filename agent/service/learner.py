@@ -10,7 +10,7 @@ import msgspec
 
 from agent.clock import SECOND, Instant, Millis, between
 from agent.core.learning import Learned, Learning
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 from agent.errors import NotFound
 from agent.model.program import Process, ProgramId
 from agent.model.snapshot import Snapshot

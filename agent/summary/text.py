@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from agent.clock import SECOND
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 from agent.summary.weekly import ChildWeek, DayLine, Line, Part, Week
 
 WIDTH = 78

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.clock import HOUR, MINUTE, SECOND, Millis
-from agent.core.rules import duration_words
+from agent.core.timewords import duration_words
 from agent.model.grant import Grant, Request
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge

@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from agent.clock import HOUR, MINUTE
-from agent.core.rules import by_day, clock_words, duration_words, hours_on
+from agent.core.rules import by_day, clock_words, hours_on
+from agent.core.timewords import duration_words
 from agent.model.policy import ProgramRule, SiteRules
 from tests.core.scene import CHILD, HEAD, LISBON, MONDAY, clock, mia, rules
 

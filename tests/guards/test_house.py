@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(p for p in (ROOT / "agent").rglob("*.py") if "__pycache__" not in p.parts)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -44,10 +46,7 @@ def test_what_the_pages_point_to_is_there() -> None:
 def test_the_pages_name_commands_that_exist() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     commands = set(re.findall(r"`fairtime ([a-z]+)", text))
-    known = {
-        "trial", "setup", "status", "why", "agreement", "doctor", "request", "grant", "lock", "pause", "release", "pin",
-        "clock", "summary", "policy", "keys", "audit", "simulate", "service", "tray", "job", "grants", "learn", "lists",
-    }  # fmt: skip
+    known = {command for theme in COMMANDS.values() for command in theme}
     assert commands <= known, commands - known
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`make ([a-z]+)`", text)):

@@ -1,0 +1,1 @@
+"""Windows behind the interfaces of ``agent.platforms.base``."""

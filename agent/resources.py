@@ -48,3 +48,10 @@ def load_presets() -> dict[str, Limits]:
         path.stem: msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)
         for path in sorted((folder("policies") / "presets").glob("*.toml"))
     }
+
+
+@cache
+def doh_addresses() -> tuple[str, ...]:
+    """The addresses and networks that answer DNS over HTTPS (policies/addresses/doh.txt)."""
+    lines = (folder("policies") / "addresses" / "doh.txt").read_text(encoding="ascii").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))

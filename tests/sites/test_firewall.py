@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 if sys.platform != "linux":
     pytest.skip("nftables is Linux's", allow_module_level=True)
 
+from agent import resources
 from agent.filter import nft
-from agent.platforms.linux.sitelanes import doh
 from tests.sites import netlab
 from tests.sites.netlab import AWAY4, AWAY6, DOH, DOH4, DOH6, WAYS
 
@@ -129,7 +129,7 @@ def test_where_nobody_answers_questions_are_refused_and_not_let_through() -> Non
 
 
 def test_the_list_of_resolvers_addresses_is_of_addresses() -> None:
-    networks = [ip_network(one) for one in doh()]
+    networks = [ip_network(one) for one in resources.doh_addresses()]
     assert len(networks) > 100
     assert all(net.is_global and net.num_addresses <= (2**12 if net.version == 4 else 2**96) for net in networks)
 

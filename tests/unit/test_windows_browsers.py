@@ -258,11 +258,11 @@ def test_a_child_without_rules_gets_everything_back_even_after_the_next_logon(pc
     pc.put()
     kept = pc.users._root.keys.pop(MIA.casefold())
     pc.put(Audience(PLAN, frozenset({LEO})))
-    assert Keeping(pc.machine, pc.users).all(), "what cannot be put back now is not forgotten"
+    assert Keeping(pc.machine, pc.users, "Browsers").all(), "what cannot be put back now is not forgotten"
     pc.users._root.keys[MIA.casefold()] = kept
     assert any(pc.look() for _ in range(25))
     assert same(pc.users.node(MIA), Node({}, {"Software": Node({}, {"Policies": Node()})}))
-    assert not Keeping(pc.machine, pc.users).all()
+    assert not Keeping(pc.machine, pc.users, "Browsers").all()
 
 
 def test_what_others_add_beside_ours_stays() -> None:
@@ -277,7 +277,7 @@ def test_a_damaged_record_is_told_and_ours_goes_all_the_same() -> None:
     pc = Pc()
     theirs(pc)
     pc.put()
-    pc.machine.put(PLACE, CHROME, Value(BINARY, b"{broken"))
+    pc.machine.put(rf"{PLACE}\Browsers", CHROME, Value(BINARY, b"{broken"))
     pc.put()
     assert pc.finds()["browser-policy-lost"] == "note"
     pc.browsers.restore()

@@ -6,6 +6,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,13 +17,15 @@ import winreg
 
 import psutil
 
-from agent.model.site import HostRule, SitePlan
+from agent.errors import HostError
+from agent.model.site import HostRule, SiteLane, SitePlan
+from agent.platforms.windows import nrpt, powershell, profiles
 from agent.platforms.windows.browserrules import POLICIES, rules
 from agent.platforms.windows.browsers import Audience, Browsers
 from agent.platforms.windows.hive import replace, same
 from agent.platforms.windows.keeping import PLACE
 from agent.platforms.windows.registry import Registry
-from agent.platforms.windows.values import BINARY, SZ, Node, Value, as_number, as_text, number, text, texts
+from agent.platforms.windows.values import BINARY, EXPAND_SZ, SZ, Node, Value, as_number, as_text, number, text, texts
 
 ROOT = r"SOFTWARE\FairtimeTest"
 SID = "S-1-5-21-1111111111-2222222222-3333333333-1001"
@@ -188,3 +191,46 @@ def test_looking_for_five_minutes_leaves_no_handle_open(users: Registry, machine
     assert users.node("no-such-hive") is None
     assert me.num_handles() <= before + 4
     browsers.restore()
+
+
+def test_the_row_for_name_servers_is_written_and_taken_away(machine: Registry) -> None:
+    before = machine.node(nrpt.TABLE)
+    names = nrpt.Names(machine, nrpt.NameServers(machine), lambda: None, lambda: None)
+    lane = SiteLane(plan=PLAN, accounts=("mia",), dns_port=0, page_port=0)
+    names.serve([lane], ("192.0.2.1", "2001:db8::1"))
+    with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, rf"{nrpt.TABLE}\{nrpt.RULE}") as key:
+        assert winreg.QueryValueEx(key, "Name") == (["."], winreg.REG_MULTI_SZ)
+        assert winreg.QueryValueEx(key, "GenericDNSServers") == ("192.0.2.1; 2001:db8::1", winreg.REG_SZ)
+    names.restore()
+    assert same(machine.node(nrpt.TABLE), before)
+
+
+def test_a_powershell_that_does_nothing_is_not_believed() -> None:
+    """Under Wine powershell.exe is a stub that ends well; on Windows it does what it is told."""
+    try:
+        assert powershell.run("Write-Output ('a' + [char]246)").strip() == "aö"
+    except HostError as error:
+        assert "did not come to the end" in error.title or "cannot be used" in error.title
+
+
+def test_the_hive_of_an_account_that_is_not_logged_in_is_opened_and_closed(
+    users: Registry, machine: Registry, tmp_path: Path
+) -> None:
+    users.put(rf"{SID}\{POLICIES}\Google\Chrome", "Kept", number(5))
+    profile = tmp_path / "mia"
+    profile.mkdir()
+    saved = profile / "NTUSER.DAT"
+    profiles._enable("SeBackupPrivilege")
+    with winreg.OpenKey(winreg.HKEY_USERS, SID) as key:
+        winreg.SaveKey(key, str(saved))
+    users.remove(SID)
+    machine.put(rf"{profiles.PROFILES}\{SID}", "ProfileImagePath", Value(EXPAND_SZ, text(str(profile)).data))
+    try:
+        with profiles.loaded(SID) as there:
+            assert there
+            assert as_number(users.value(rf"{SID}\{POLICIES}\Google\Chrome", "Kept")) == 5
+        assert not users.there(SID)
+        with profiles.loaded("S-1-5-21-4-5-6-7") as there:
+            assert not there
+    finally:
+        machine.remove(rf"{profiles.PROFILES}\{SID}")

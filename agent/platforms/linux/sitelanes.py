@@ -51,7 +51,7 @@ class SiteLanes:
         self.stubs.put([p.uid for _, people in known for p in people])
         wrong = []
         try:
-            self.firewall.put(nft.script(ways, doh()) if ways else nft.removal())
+            self.firewall.put(nft.script(ways, resources.doh_addresses()) if ways else nft.removal())
         except HostError as error:
             wrong.append(error)
         try:
@@ -101,12 +101,6 @@ class SiteLanes:
 
     def findings(self) -> tuple[Finding, ...]:
         return (*self.browsers.findings(), *self.stubs.findings())
-
-
-def doh() -> tuple[str, ...]:
-    """The addresses that answer DNS over HTTPS (policies/addresses/doh.txt)."""
-    lines = (resources.folder("policies") / "addresses" / "doh.txt").read_text(encoding="ascii").splitlines()
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 def _people() -> Collection[int]:

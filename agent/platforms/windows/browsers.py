@@ -51,11 +51,13 @@ class Browsers:
     def __init__(self, users: Hive, machine: Hive) -> None:
         self._users = users
         self._machine = machine
-        self._keeping = Keeping(machine, users)
+        self._keeping = Keeping(machine, users, "Browsers")
         self._lock = threading.Lock()
         self._wanted: dict[str, dict[str, Node]] = {}
         """SID → browser's key → what belongs there."""
         self._loaded: frozenset[str] = frozenset()
+        self._owed: frozenset[str] = frozenset()
+        """SIDs whose hives have something of ours, are not loaded, and are to be as before."""
         self._stamps: dict[str, Stamps] = {}
         self._rights: dict[str, str] = {}
         self._settled: set[str] = set()
@@ -89,13 +91,13 @@ class Browsers:
         if self._looked is not None and now - self._looked < LOOK_EVERY:
             return False
         self._looked = now
-        if not self._wanted and not self._stamps:
+        if not self._wanted and not self._owed:
             return False
         if now - self._verified >= VERIFY_EVERY:
             self._verified = now
             return True
         try:
-            if self._here(self._wanted) != self._loaded:
+            if self._here(self._wanted) != self._loaded or self._here(self._owed):
                 return True
             return any(self._stamp(sid, key) != known for (sid, key), known in self._marked())
         except OSError:
@@ -112,6 +114,11 @@ class Browsers:
         with self._lock:
             self._wanted = {}
             self._work()
+
+    def left(self) -> tuple[str, ...]:
+        """SIDs of accounts that have rules of ours in their hives though they should have none."""
+        sids = {path.partition("\\")[0] for path in self._keeping.all()}
+        return tuple(sorted(sids - self._wanted.keys()))
 
     def take(self) -> tuple[Mended, ...]:
         """What was put right, or could not be, since the last call."""
@@ -173,13 +180,17 @@ class Browsers:
                     if path in self._settled and text not in self.troubles:
                         self._mended.append(Mended(path=f"HKEY_USERS\\{path}", what="changed", why=_reason(error)))
                     self._settled.discard(path)
+        owed = set()
         for path in gone:
+            sid = path.partition("\\")[0]
             try:
-                if self._users.there(path.partition("\\")[0]):
+                if self._users.there(sid):
                     self._keeping.restore(path)
+                else:
+                    owed.add(sid)
             except OSError as error:
                 troubles.append(f"What stood in HKEY_USERS\\{path} cannot be put back: {_reason(error)}.")
-        self._loaded, self._stamps, self.troubles = loaded, stamps, tuple(troubles)
+        self._loaded, self._owed, self._stamps, self.troubles = loaded, frozenset(owed), stamps, tuple(troubles)
 
     def _apply(self, sid: str, path: str, node: Node) -> None:
         self._keeping.keep(path, node.values, node.keys)

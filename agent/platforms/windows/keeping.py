@@ -17,8 +17,9 @@ from agent.platforms.windows.values import BINARY, Node, Value
 
 log = logging.getLogger(__name__)
 
-PLACE = r"SOFTWARE\Fairtime\Before"
-"""Below ``HKEY_LOCAL_MACHINE``; one value for each key that is written to, named by its path."""
+OURS = r"SOFTWARE\Fairtime"
+PLACE = rf"{OURS}\Before"
+"""Below ``HKEY_LOCAL_MACHINE``; a key for each lane, in it a value for each key that is written to, named by its path."""
 
 
 class Before(Struct, frozen=True, kw_only=True):
@@ -38,17 +39,18 @@ class Before(Struct, frozen=True, kw_only=True):
 
 
 class Keeping:
-    """``machine``: the hive it is kept in; ``hive``: the one that is written to."""
+    """``machine``: the hive it is kept in; ``hive``: the one that the lane writes to."""
 
-    def __init__(self, machine: Hive, hive: Hive) -> None:
+    def __init__(self, machine: Hive, hive: Hive, lane: str) -> None:
         self._machine = machine
         self._hive = hive
+        self.place = rf"{PLACE}\{lane}"
         self.damaged: set[str] = set()
         """Keys of which it is no longer known what stood there."""
 
     def of(self, key: str) -> Before | None:
         """What was kept of a key; ``None`` when nothing was written there."""
-        value = self._machine.value(PLACE, key)
+        value = self._machine.value(self.place, key)
         if value is None:
             return None
         try:
@@ -61,7 +63,7 @@ class Keeping:
 
     def all(self) -> tuple[str, ...]:
         """Every key of which something is kept."""
-        node = self._machine.node(PLACE)
+        node = self._machine.node(self.place)
         return tuple(sorted(node.values)) if node is not None else ()
 
     def keep(self, key: str, values: Iterable[str], keys: Iterable[str]) -> Before:
@@ -74,7 +76,7 @@ class Keeping:
         new_keys = {one: None if lost else self._hive.node(rf"{key}\{one}") for one in keys if one not in before.keys}
         if new_values or new_keys or known is None:
             before = msgspec.structs.replace(before, values=before.values | new_values, keys=before.keys | new_keys)
-            self._machine.put(PLACE, key, Value(BINARY, msgspec.json.encode(before)))
+            self._machine.put(self.place, key, Value(BINARY, msgspec.json.encode(before)))
         return before
 
     def restore(self, key: str) -> None:
@@ -99,7 +101,7 @@ class Keeping:
             node = self._hive.node(missing)
             if node is not None and not node.values and not node.keys:
                 self._hive.remove(missing)
-        self._machine.drop(PLACE, key)
+        self._machine.drop(self.place, key)
         self.damaged.discard(key)
         self._tidy()
 
@@ -111,7 +113,7 @@ class Keeping:
 
     def _tidy(self) -> None:
         """Leave no empty key of ours."""
-        for key in (PLACE, PLACE.rpartition("\\")[0]):
+        for key in (self.place, PLACE, OURS):
             node = self._machine.node(key)
             if node is None or node.values or node.keys:
                 return

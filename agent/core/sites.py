@@ -69,6 +69,8 @@ class Ruling(Struct, frozen=True):
     watched: bool = False
     """Time spent there is counted against ``rule``: its answers are short-lived."""
     recorded: bool = True
+    led: bool = False
+    """``name`` is not above the host itself, but above a name that the host leads to."""
 
 
 _HELP = Ruling("allow", HELPLINE, HELPLINE, recorded=False)
@@ -128,6 +130,20 @@ class SiteMatcher:
                 self._seen.clear()
             found = self._seen[host] = self._find(host)
         return found
+
+    def led(self, ruling: Ruling, targets: Iterable[str]) -> Ruling:
+        """The ruling on a host with this ``ruling`` that leads (CNAME) to ``targets``, which are canonical.
+
+        What a rule or a list closes is closed by another name, too, and a rule's minutes are used by it.  Nothing is closed
+        because the target is on no list (most sites lie at some carrier's), and what a rule opens by its own name is open
+        wherever it leads."""
+        if ruling.action != "allow" or (ruling.name and not ruling.group):
+            return ruling
+        named = [found for target in targets if (found := self.ruling(target)).name]
+        found = max(named, key=lambda one: (STRICTNESS[one.action], one.watched), default=ruling)
+        if found.action == "allow" and not (found.watched and not ruling.watched):
+            return ruling
+        return Ruling(found.action, found.rule, found.name, found.group, found.reason, found.watched, led=True)
 
     def decide(self, host: str) -> SiteVerdict:
         """The verdict on a host or an address as people write it.  Raises ``PolicyError`` when there is no host in it."""
@@ -195,6 +211,9 @@ def sentence(ruling: Ruling, host: str) -> str:
             case "block":
                 return f"{host} is not on your list yet. You can ask for it."
     belongs = f"{name} is in “{ruling.group}”, which" if ruling.group else name
+    if ruling.led:
+        inside = f" in “{ruling.group}”" if ruling.group else ""
+        belongs = f"{host} leads to {name}{inside}, which"
     why = f" {ruling.reason}" if ruling.reason else ""
     match ruling.action:
         case "allow":

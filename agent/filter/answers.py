@@ -30,6 +30,8 @@ TTL = 60
 """Seconds that an allowed answer may: hours end, and guardians change their minds."""
 WATCHED_TTL = 30
 """Seconds for what is timed, so that every minute of use is seen."""
+LED = 256
+"""Hosts of which is known that they lead to what is closed, for the page in their place."""
 HOT = 1024
 """Questions whose answer is kept byte by byte."""
 
@@ -64,6 +66,7 @@ class Answers:
         self._asker = Asker()
         self._cache = Cache()
         self._instead: Mapping[str, str | bytes] = {}
+        self._leads: dict[str, tuple[str, ...]] = {}
 
     def adopt(self, plan: SitePlan, names: Names | None) -> None:
         """Answer by this plan from now on; not at all until there are ``names``."""
@@ -74,6 +77,11 @@ class Answers:
     def forget_hot(self) -> None:
         """Look everything up again, without forgetting what others answered."""
         self.hot.clear()
+
+    def ruling(self, host: str) -> Ruling | None:
+        """What holds for a host and for where it leads, if that was seen; ``None`` before there are rules."""
+        matcher = self.matcher
+        return None if matcher is None else matcher.led(matcher.ruling(host), self._leads.get(host, ()))
 
     # ---- a question ----------------------------------------------------------------------------------------------
 
@@ -188,6 +196,13 @@ class Answers:
     # ---- others' answers -----------------------------------------------------------------------------------------
 
     def _known(self, query: wire.Query, found: Kept, ruling: Ruling, hot: bytes) -> bytes:
+        if found.leads and self.matcher is not None:
+            ruling = self.matcher.led(ruling, found.leads)
+            if ruling.action != "allow":
+                if len(self._leads) >= LED:
+                    del self._leads[next(iter(self._leads))]
+                self._leads[query.host] = found.leads
+                return self._blocked(query, ruling, hot)
         now = self._loop.now
         tally = self._count(query, ruling) if wire.code_of(found.data) == wire.NOERROR else None
         most = WATCHED_TTL if ruling.watched else TTL
@@ -214,7 +229,12 @@ class Answers:
         if not may_lead_home and private.leads_home(reply.data, reply.records):
             text = "Its address is one of the home network, which no public name may have."
             return wire.reply(query, wire.NOERROR, authority=_NO_DATA, extra=wire.explained(_FILTERED, text))
-        found = kept(reply.data, query.wire, reply.records, self._loop.now)
+        try:
+            leads = () if reverse else wire.leads(reply.data, reply.records)
+        except wire.Malformed:
+            return _explained(query, wire.SERVFAIL, _FILTERED, "Where it leads cannot be told.")
+        self._leads.pop(query.host, None)
+        found = kept(reply.data, query.wire, reply.records, self._loop.now, leads)
         self._cache.put(query.key, found)
         return self._known(query, found, ruling, b"")
 

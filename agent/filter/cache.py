@@ -27,6 +27,8 @@ class Kept(Struct, frozen=True):
     """Where its TTLs are, and what they were."""
     since: float
     until: float
+    leads: tuple[str, ...] = ()
+    """The hosts that it leads to."""
 
     def at(self, now: float, most: int) -> bytes:
         """The answer as it is now, with TTLs of ``most`` seconds at most."""
@@ -77,10 +79,12 @@ class Cache:
         return len(self._fresh.keys() | self._stale.keys())
 
 
-def kept(data: bytes, question: bytes, records: tuple[wire.Record, ...], now: float) -> Kept:
+def kept(
+    data: bytes, question: bytes, records: tuple[wire.Record, ...], now: float, leads: tuple[str, ...] = ()
+) -> Kept:
     """An answer to ``question`` that came ``now``, ready to be kept for as long as it may be: not at all if it is an error."""
     places = tuple((record.ttl_at, wire.ttl_of(data, record)) for record in records if record.type != wire.OPT)
-    return Kept(data, places, now, now + _lifetime(data, int.from_bytes(question[-4:-2], "big"), records))
+    return Kept(data, places, now, now + _lifetime(data, int.from_bytes(question[-4:-2], "big"), records), leads)
 
 
 def _lifetime(data: bytes, wanted: int, records: tuple[wire.Record, ...]) -> int:

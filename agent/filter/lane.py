@@ -12,7 +12,7 @@ from functools import partial
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.filter.lane is for Linux")
 
-from agent.core.sites import Names, Ruling
+from agent.core.sites import Names
 from agent.filter import ports
 from agent.filter.answers import Answers
 from agent.filter.asking import AskOf, Desk, Visit
@@ -35,7 +35,7 @@ class Lane:
         self.child = child
         self.answers = Answers(loop, forwarder, safe, child)
         self._loop = loop
-        self._desk = Desk(loop, languages, self._rule, ask)
+        self._desk = Desk(loop, languages, self.answers.ruling, ask)
         self._dns: ports.Sockets | None = None
         self._pages: ports.Sockets | None = None
         self._listeners: list[Listener] = []
@@ -114,10 +114,6 @@ class Lane:
 
     def _visit(self, end: socket.socket) -> Visit:
         return Visit(self._loop, end, self._desk)
-
-    def _rule(self, host: str) -> Ruling | None:
-        matcher = self.answers.matcher
-        return None if matcher is None else matcher.ruling(host)
 
     def close(self) -> None:
         """Serve nowhere."""

@@ -134,13 +134,14 @@ def _title(words: Words, host: str, ruling: Ruling | None) -> tuple[str, str]:
         title = words("{host} opens when you ask for it", host=host)
     else:
         title = words("{host} is not open for you", host=host)
+    why = [words("It leads to {name}.", name=ruling.name)] if ruling.led else []
     if ruling.reason:
-        return title, ruling.reason
-    if ruling.group:
-        return title, words("It belongs to “{group}”.", group=ruling.group)
-    if not ruling.name:
-        return title, words("It is not on your list yet.")
-    return title, ""
+        why.append(ruling.reason)
+    elif ruling.group:
+        why.append(words("It belongs to “{group}”.", group=ruling.group))
+    elif not ruling.name:
+        why.append(words("It is not on your list yet."))
+    return title, "\n".join(why)
 
 
 def _said(words: Words, outcome: Outcome) -> str:

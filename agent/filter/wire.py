@@ -21,6 +21,8 @@ LONGEST_QUERY = 4096
 """Bytes of a question that are looked at; a real one has less than a hundred."""
 PLAIN_SIZE = 512
 """Bytes of an answer over UDP to one who does not say that more may come."""
+MOST_LEADS = 32
+"""Names that an answer may lead to, one after the other; resolvers give up after a dozen."""
 OUR_SIZE = 1232
 """Bytes of a datagram that need no fragments anywhere (what DNS servers agreed on in 2020)."""
 
@@ -208,6 +210,58 @@ def _skip_name(data: bytes, at: int) -> int:
             raise Malformed("a label of no kind")
         at += length + 1
     return at + 1
+
+
+def leads(data: bytes, records: tuple[Record, ...]) -> tuple[str, ...]:
+    """The hosts that an answer leads to: the other names of CNAME records, and of those of the kind of HTTPS (RFC 9460).
+    ``Malformed`` when one is no name, or there are more than anybody follows."""
+    found: list[str] = []
+    for record in records:
+        if record.section == 0 and record.type in _LEADING:
+            host = read_host(data, record.data_at + _LEADING[record.type], record.data_at + record.length)
+            if host and host not in found:
+                found.append(host)
+    if len(found) > MOST_LEADS:
+        raise Malformed("a way without end")
+    return tuple(found)
+
+
+_LEADING = {CNAME: 0, SVCB: 2, HTTPS: 2}
+"""Where in its data a record has the name that it leads to."""
+
+
+def read_host(data: bytes, at: int, end: int) -> str:
+    """The host that a name stands for which lies at ``at`` and ends before ``end``, in lower case; empty for the root.
+
+    Of a name that is not ordinary, the part above its last strange label: what is listed may be above a name, never below.
+    Parts that were written before are pointed at (RFC 1035, 4.1.4), each further back than the last.
+    """
+    labels: list[bytes] = []
+    size = 1
+    start = at
+    try:
+        for _ in range(LONGEST_NAME):  # labels and pointers
+            length = data[at]
+            if not length:
+                return b".".join(labels).decode("ascii")
+            if length >= 0xC0:
+                to = (length & 0x3F) << 8 | data[at + 1]
+                if to >= start or at + 2 > end:
+                    raise Malformed("a pointer that does not lead back")
+                at, start, end = to, to, len(data)
+                continue
+            label = data[at + 1 : at + 1 + length].lower()
+            at += length + 1
+            size += length + 1
+            if length > 63 or size > LONGEST_NAME or at >= end:
+                raise Malformed("a label of no kind")
+            if b"." in label or label.translate(None, ORDINARY):
+                labels.clear()
+            else:
+                labels.append(label)
+    except IndexError:
+        pass
+    raise Malformed("a name without end")
 
 
 def code_of(data: bytes) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.sites import REMEMBERED, STRICTNESS, FewNames, SiteMatcher, parents
+from agent.core.sites import REMEMBERED, STRICTNESS, FewNames, SiteMatcher, parents, sentence
 from agent.errors import PolicyError
 from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan, SiteVerdict
 
@@ -117,6 +117,50 @@ def test_a_resolver_learns_what_it_must_watch_and_must_not_record() -> None:
     assert MATCHER.ruling("bad.org").recorded
 
 
+@pytest.mark.parametrize(
+    ("asked", "targets", "action", "rule", "told"),
+    [
+        # unnamed, or open by a list: what a rule or a list closes is closed by this name, too
+        ("new.org", ("cdn.org", "www.bad.org"), "block", "mia/site:bad.org",
+         "new.org leads to bad.org, which is not open for you. You can ask for it."),
+        ("new.org", ("x.play.example",), "block", "mia/site:games",
+         "new.org leads to play.example in “games”, which is not open for you. You can ask for it."),
+        ("new.org", ("new.bad.org",), "ask", "mia/site:new.bad.org",
+         "new.org leads to new.bad.org, which is opened when you ask for it."),
+        ("new.org", ("new.bad.org", "bad.org"), "block", "mia/site:bad.org",
+         "new.org leads to bad.org, which is not open for you. You can ask for it."),
+        ("sums.example", ("proxy.example.org",), "block", "mia/site:proxies",
+         "sums.example leads to proxy.example.org in “proxies”, which is not open for you. They hide the way. You can ask for it."),
+        # open by its own name, always open, or led to what no rule names
+        ("chess.org", ("bad.org",), "allow", "mia/site:chess.org", "chess.org is on your list."),
+        ("help.org", ("bad.org",), "allow", "helpline", "help.org is always open."),
+        ("new.org", ("cdn.org", "192.0.2.1"), "allow", "mia/sites", "new.org is open."),
+        ("new.org", (), "allow", "mia/sites", "new.org is open."),
+        # closed by its own name
+        ("bad.org", ("proxy.example.org",), "block", "mia/site:bad.org", "bad.org is not open for you. You can ask for it."),
+    ],
+)  # fmt: skip
+def test_what_is_closed_is_closed_by_a_name_that_leads_there(
+    asked: str, targets: tuple[str, ...], action: str, rule: str, told: str
+) -> None:
+    found = MATCHER.led(MATCHER.ruling(asked), targets)
+    assert (found.action, found.rule, sentence(found, asked)) == (action, rule, told)
+
+
+def test_an_allow_list_lets_its_names_lie_at_any_carrier() -> None:
+    shut = SiteMatcher(
+        SitePlan(child="mia", hosts=(host("open.org", "allow"),), groups=(group("learning", "allow"),)), NAMES
+    )
+    for name in ("open.org", "sums.example"):
+        assert shut.led(shut.ruling(name), ("a.carrier.org",)) == shut.ruling(name)
+
+
+def test_the_minutes_of_a_rule_are_used_by_a_name_that_leads_there() -> None:
+    found = MATCHER.led(MATCHER.ruling("new.org"), ("www.example.org",))
+    assert (found.action, found.rule, found.watched) == ("allow", "mia/site:example.org", True)
+    assert MATCHER.led(MATCHER.ruling("sums.example"), ("www.example.org",)).rule == "mia/site:learning"
+
+
 def test_a_group_that_no_list_has_is_told() -> None:
     assert MATCHER.missing == ()
     assert SiteMatcher(PLAN).missing == ("games", "learning", "proxies")
@@ -190,3 +234,19 @@ def test_guardians_before_lists_and_the_strictest_of_equals(
             ]
         expected = max(found)[3] if found else plan.otherwise
     assert SiteMatcher(plan, FewNames(lists)).action(asked) == expected
+
+
+@given(plans(), HOSTS, st.lists(HOSTS, max_size=4))
+def test_where_a_host_leads_opens_nothing_and_closes_only_by_what_closes_the_target(
+    case: tuple[SitePlan, dict[str, list[str]]], asked: str, targets: list[str]
+) -> None:
+    plan, lists = case
+    matcher = SiteMatcher(plan, FewNames(lists))
+    own = matcher.ruling(asked)
+    found = matcher.led(own, targets)
+    named = [ruling for target in targets if (ruling := matcher.ruling(target)).name]
+    strictest = max((STRICTNESS[ruling.action] for ruling in named), default=0)
+    if own.action != "allow" or (own.name and not own.group):
+        assert found == own
+    else:
+        assert STRICTNESS[found.action] == strictest

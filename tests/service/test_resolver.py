@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import socket
@@ -14,6 +15,7 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -22,9 +24,9 @@ if sys.platform != "linux":
 
 from agent.filter import line, page, process, safesearch
 from agent.filter.control import Answered, Ask, Lists, Ping, Pong, Serve, Serving, Used
-from agent.model.site import SINK, GroupRule
+from agent.model.site import SINK, GroupRule, SitePlan
 from agent.resources import folder
-from tests.dns_servers import Sender, good, server, zone
+from tests.dns_servers import Behaviour, Sender, good, server, zone
 from tests.resolving import addresses, framed, lane, plan, resolver
 
 Message = dns.message.Message
@@ -193,6 +195,83 @@ def test_a_public_name_does_not_lead_into_the_home(address: str) -> None:
             assert explanation(answer)[0] == 17
         assert addresses(r.ask("router.lan")) == [address], "the home's own names may"
         assert addresses(r.ask("nas.example.net")) == [address], "a guardian has named it"
+
+
+LEADING = {
+    "friend.example": ["cdn.carrier.example", "www.bad.example"],
+    "puzzles.example": ["carrier.example"],
+    "friend.allowed.example": ["bad.example"],
+    "film.example": ["timed.example"],
+}
+
+
+def leading(message: Message, send: Sender, _stream: bool) -> None:
+    """Every name of ``LEADING`` leads to the next ones, and the last has an address."""
+    asked = message.question[0]
+    name = asked.name.to_text().rstrip(".")
+    way = [name, *LEADING[name]]
+    records = [(one, 300, "CNAME", f"{other}.") for one, other in itertools.pairwise(way)]
+    if asked.rdtype == dns.rdatatype.A:
+        records.append((way[-1], 300, "A", "192.0.2.1"))
+    send(good(message, *records))
+
+
+def test_a_name_that_leads_to_a_closed_site_is_closed_too() -> None:
+    plans = plan(allow=("friend.allowed.example",), block=("bad.example",), reason="Ask us.", otherwise="allow")
+    with server(leading) as one, resolver(lane(plans), upstreams=(one.address,)) as r:
+        for _ in range(2):  # as it came, and as it was kept
+            for tcp in (False, True):
+                answer = r.ask("friend.example", tcp=tcp)
+                assert addresses(answer) == [SINK]
+                assert answer.answer[0].ttl <= 2
+                why = "friend.example leads to bad.example, which is not open for you. Ask us. You can ask for it."
+                assert explanation(answer) == (17, why)
+            for kind in ("AAAA", "HTTPS", "CNAME"):
+                assert r.ask("friend.example", kind).answer == []
+        kinds = [message.question[0].rdtype for message, _, _ in one.seen]
+        assert kinds.count(dns.rdatatype.A) == 1, "it was asked again"
+        assert addresses(r.ask("puzzles.example")) == ["192.0.2.1"]
+        assert addresses(r.ask("friend.allowed.example")) == ["192.0.2.1"], "a guardian has named it"
+        page = r.http(get("friend.example"))
+        assert b"friend.example is not open for you" in page
+        assert b"It leads to bad.example.\nAsk us." in page
+        assert b"is open for you" in r.http(get("puzzles.example"))
+
+
+def test_where_a_kept_answer_leads_is_judged_by_the_rules_of_now() -> None:
+    with server(leading) as one, resolver(lane(plan(otherwise="allow")), upstreams=(one.address,)) as r:
+        at = r.served["mia"]
+        assert addresses(r.ask("friend.example")) == ["192.0.2.1"]
+        for plans, found in (
+            (plan(block=("carrier.example",), otherwise="allow"), SINK),
+            (plan(block=("carrier.example",), allow=("friend.example",), otherwise="allow"), "192.0.2.1"),
+            (plan(block=("other.example",), otherwise="allow"), "192.0.2.1"),
+        ):
+            r.serve(lane(plans, at.dns_port, at.page_port), upstreams=(one.address,))
+            assert addresses(r.ask("friend.example")) == [found]
+        assert len(one.seen) == 1
+
+
+def test_in_an_allow_list_a_name_may_lie_at_any_carrier() -> None:
+    with (
+        server(leading) as one,
+        resolver(lane(plan(allow=("puzzles.example",))), upstreams=(one.address,)) as r,
+    ):
+        assert addresses(r.ask("puzzles.example")) == ["192.0.2.1"]
+        assert addresses(r.ask("friend.example")) == [SINK]
+
+
+@pytest.mark.parametrize("chain", [33, 100])
+def test_a_way_that_nobody_can_follow_is_not_open(chain: int) -> None:
+    def far(message: Message, send: Sender, _stream: bool) -> None:
+        way = [
+            ("start.example" if i == 0 else f"n{i}.example", 60, "CNAME", f"n{i + 1}.example.") for i in range(chain)
+        ]
+        send(good(message, *way, (f"n{chain}.example", 60, "A", "192.0.2.1")))
+
+    with server(far) as one, resolver(lane(plan(otherwise="allow")), upstreams=(one.address,)) as r:
+        answer = r.ask("start.example")
+        assert (answer.rcode(), answer.answer) == (dns.rcode.SERVFAIL, [])
 
 
 # ---- other servers ---------------------------------------------------------------------------------------------------
@@ -473,10 +552,8 @@ def test_it_ends_when_the_service_hangs_up_or_makes_no_sense() -> None:
         assert r.process.wait(20) == 0
 
 
-def test_use_is_told_by_site_and_help_is_not() -> None:
-    """In this process, so that nobody has to wait for the end of a minute."""
-    plans = plan(allow=("example.org",), always=("childline.org.uk",), watched=("site:example.org",))
-    table = ALLOWED | {"childline.org.uk": "192.0.2.9", "a.b.example.org": "192.0.2.3"}
+def used(plans: SitePlan, behave: Behaviour, names: tuple[str, ...]) -> Used:
+    """What is told after these were asked for.  In this process, so that nobody has to wait for the end of a minute."""
     ours, theirs = socket.socketpair()
     service = line.for_service(ours)
     inside = process.Resolver(
@@ -493,32 +570,51 @@ def test_use_is_told_by_site_and_help_is_not() -> None:
                 assert not isinstance(message, Used)
         raise AssertionError(kind)
 
-    with server(zone(table)) as good_one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+    with server(behave) as good_one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         service.send(Lists())
         service.send(Serve(lanes=(lane(plans),), upstreams=(good_one.address,)))
         asker.connect(("127.0.0.1", hear(Serving).lanes[0].dns_port))
         asker.setblocking(False)
-        for name in ("a.b.example.org", "www.example.org", "www.example.org", "childline.org.uk", "x.blocked.example.com",
-                     "x.blocked.example.com", "missing.example.org", "printer.local", "router"):  # fmt: skip
+        for name in names:
             asker.send(dns.message.make_query(name, "A").to_wire())
             while not select.select([asker], [], [], 0)[0]:
                 inside.loop.turn(0.05)
             asker.recv(4096)
         inside._minute_over()
-        used = hear(Used)
+        found = hear(Used)
         inside._minute_over()
         service.send(Ping(number=1))
         hear(Pong)  # and no use before it: there is nothing new to tell
-    assert {(one.child, one.host, one.action, one.asked, one.minutes) for one in used.sites} == {
-        ("mia", "example.org", "allow", 3, 1),
-        ("mia", "example.com", "block", 2, 1),
-    }
-    assert [(one.child, one.rule, one.minutes) for one in used.watched] == [("mia", "site:example.org", 1)]
     for one in inside._lanes.values():
         one.close()
     inside.loop.close()
     theirs.close()
     service.close()
+    return found
+
+
+def test_use_is_told_by_site_and_help_is_not() -> None:
+    plans = plan(allow=("example.org",), always=("childline.org.uk",), watched=("site:example.org",))
+    table = ALLOWED | {"childline.org.uk": "192.0.2.9", "a.b.example.org": "192.0.2.3"}
+    asked = ("a.b.example.org", "www.example.org", "www.example.org", "childline.org.uk", "x.blocked.example.com",
+             "x.blocked.example.com", "missing.example.org", "printer.local", "router")  # fmt: skip
+    told = used(plans, zone(table), asked)
+    assert {(one.child, one.host, one.action, one.asked, one.minutes) for one in told.sites} == {
+        ("mia", "example.org", "allow", 3, 1),
+        ("mia", "example.com", "block", 2, 1),
+    }
+    assert [(one.child, one.rule, one.minutes) for one in told.watched] == [("mia", "site:example.org", 1)]
+
+
+def test_a_name_that_leads_to_a_rules_site_uses_its_minutes_and_is_told_as_closed_when_that_is() -> None:
+    plans = plan(allow=("timed.example",), block=("bad.example",), watched=("site:timed.example",), otherwise="allow")
+    told = used(plans, leading, ("film.example", "friend.example", "puzzles.example", "puzzles.example"))
+    assert {(one.host, one.action, one.asked) for one in told.sites} == {
+        ("film.example", "allow", 1),
+        ("friend.example", "block", 1),
+        ("puzzles.example", "allow", 2),
+    }
+    assert [one.rule for one in told.watched] == ["site:timed.example"]
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------

@@ -275,6 +275,12 @@ def shown(
         ),
         (Ruling("block", "r", "example", "games"), ["“games”"], True),
         (Ruling("block", "r"), ["not on your list yet"], True),
+        (
+            Ruling("block", "r", "x.test", "", "Ask us.", led=True),
+            ["bad.example is not", "leads to x.test.", "Ask us."],
+            True,
+        ),
+        (Ruling("block", "r", "x.test", "games", led=True), ["It leads to x.test.", "“games”"], True),
         (Ruling("ask", "r"), ["opens when you ask"], True),
         (Ruling("allow", "r", "bad.example"), ["is open for you", "Load the page again"], False),
         (Ruling("allow", HELPLINE, HELPLINE), ["is open for you"], False),

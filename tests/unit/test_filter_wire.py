@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import dns.edns
 import dns.flags
@@ -181,6 +182,98 @@ def test_any_change_to_an_answer_is_read_or_refused(data: st.DataObject) -> None
     except wire.Malformed:
         return
     assert all(record.data_at + record.length <= len(changed) for record in records)
+
+
+NAME = st.lists(LABEL, min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "example.org"]))
+
+
+@given(st.lists(NAME.filter(lambda name: len(name) < 250), min_size=1, max_size=8, unique_by=str.lower), st.data())
+def test_where_an_answer_leads_is_read_as_it_was_written(names: list[str], data: st.DataObject) -> None:
+    """dnspython points at parts that were there before, as servers do."""
+    records = [("www.example.org", 60, "CNAME", f"{names[0]}.")]
+    records += [(one, 60, "CNAME", f"{other}.") for one, other in pairwise(names)]
+    records.append((names[-1], 60, "HTTPS", "1 . alpn=h2"))
+    other = data.draw(st.sampled_from([*names, "svc.example"]))
+    records.append((names[-1], 60, "HTTPS", f"2 {other}. ipv4hint=192.0.2.1"))
+    asked = question("www.example.org", "HTTPS")
+    answer = reply_to(asked, *records)
+    found = wire.leads(answer, wire.read_answer(answer, wire.read_query(asked).wire))
+    assert found == tuple(dict.fromkeys(name.lower() for name in (*names, other)))
+
+
+def led(*parts: bytes) -> bytes:
+    """An answer with a CNAME record of these bytes; its data begins at 41."""
+    asked = question("example.org")
+    data = b"".join(parts)
+    head = reply_to(asked)[:6] + b"\0\1\0\0\0\0" + asked[12:]
+    return head + b"\xc0\x0c\0\5\0\1\0\0\0\1" + struct.pack(">H", len(data)) + data
+
+
+def leads(answer: bytes) -> tuple[str, ...]:
+    return wire.leads(answer, wire.read_answer(answer, wire.read_query(question("example.org")).wire))
+
+
+@pytest.mark.parametrize(
+    ("parts", "host"),
+    [
+        ((b"\3WWW\xc0\x0c",), "www.example.org"),
+        ((b"\xc0\x14",), "org"),
+        ((b"\0",), None),
+        # a name with something strange below a listed one is below it all the same
+        ((b"\1*\xc0\x0c",), "example.org"),
+        ((b"\3a b\7example\3ORG\0",), "example.org"),
+        ((b"\1x\xc0\x0c",), "x.example.org"),
+        # a dot in a label is no end of it
+        ((b"\x0bexample.org\4evil\0",), "evil"),
+        ((b"\3bad\x0bexample.org\0",), None),
+    ],
+)
+def test_the_host_that_a_name_stands_for(parts: tuple[bytes, ...], host: str | None) -> None:
+    assert leads(led(*parts)) == ((host,) if host else ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"\xc0\x29",  # itself
+        b"\1a\xc0\x29",  # in a circle
+        b"\xc0\x2b\0\0",  # what comes after it
+        b"\xff\xff",
+        b"\x40" + b"a" * 64 + b"\0",
+        b"\x80\0",
+        b"\3org",  # beyond its record
+        b"\3or",
+        b"\xc0",
+        b"\1a" * 127 + b"\1b\0",  # 257 bytes
+        b"\1a" * 124 + b"\xc0\x0c",  # 255 and more, together with what it points at
+        b"",
+    ],
+)
+def test_a_name_that_cannot_be_read_is_not_taken_for_another(name: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        leads(led(name))
+
+
+def test_a_way_through_more_names_than_anybody_follows_is_refused() -> None:
+    asked = question("n0.example.org")
+    for count in (wire.MOST_LEADS, wire.MOST_LEADS + 1):
+        answer = reply_to(asked, *((f"n{i}.example.org", 60, "CNAME", f"n{i + 1}.example.org.") for i in range(count)))
+        records = wire.read_answer(answer, wire.read_query(asked).wire)
+        if count > wire.MOST_LEADS:
+            with pytest.raises(wire.Malformed):
+                wire.leads(answer, records)
+        else:
+            assert len(wire.leads(answer, records)) == count
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 300))
+def test_any_bytes_are_a_host_or_none(data: bytes, at: int, end: int) -> None:
+    try:
+        host = wire.read_host(data, at, end)
+    except wire.Malformed:
+        return
+    assert len(host) <= 253
+    assert not host.encode().translate(None, wire.ORDINARY)
 
 
 @given(HOST, KIND, st.booleans(), st.text(max_size=300))

@@ -21,7 +21,7 @@ from agent.model.site import HostRule, SitePlan
 from agent.platforms.linux.browsers import Audience, Browsers
 from tests.sites import corpus
 from tests.sites.browsing import Chromium, Firefox
-from tests.sites.netlab import ANA, MIA, sh
+from tests.sites.netlab import ANA, MIA, etc_of_its_own, sh
 
 NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND"
 NO_ADDRESS = "no address to the browser"
@@ -200,9 +200,8 @@ def doors() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sh(
-        "mount -t tmpfs none /mnt; mount -t tmpfs none /etc/chromium; mount -t tmpfs none /etc/firefox; ip link set lo up"
-    )
+    etc_of_its_own()
+    sh("ip link set lo up")
     wanted, *more = sys.argv[1:]
     work = {"chromium": chromium, "firefox": firefox, "limits": limits, "doors": doors}[wanted]
     print(json.dumps(work(*map(int, more))), flush=True)  # type: ignore[operator]

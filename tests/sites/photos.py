@@ -18,19 +18,20 @@ from agent.platforms.linux.browsers import Audience, Browsers
 from agent.platforms.linux.firewall import Firewall
 from tests.resolving import lane, resolver
 from tests.sites.browsing import Chromium, Firefox
-from tests.sites.netlab import ANA, MIA, sh
+from tests.sites.netlab import ANA, MIA, etc_of_its_own, sh
 
 SITE = "http://games.example/"
 LANGUAGES = {"": "en", "-rtl": "ar"}
 _WORLD = """
-mount -t tmpfs none /etc/chromium; mount -t tmpfs none /etc/firefox; ip link set lo up
+ip link set lo up
 ip link add out type veth peer name end; ip link set out up; ip link set end up; ip addr add 192.0.2.1/24 dev out
-mount -t tmpfs none /mnt; echo nameserver 192.0.2.53 >/mnt/r; echo 'hosts: files dns' >/mnt/n
+echo nameserver 192.0.2.53 >/mnt/r; echo 'hosts: files dns' >/mnt/n
 mount --bind /mnt/r /etc/resolv.conf; mount --bind /mnt/n /etc/nsswitch.conf
 """
 
 
 def main(folder: Path) -> None:
+    etc_of_its_own()
     sh(_WORLD)
     plan = SitePlan(child="mia", hosts=(HostRule(host="games.example", action="block", rule="games"),), otherwise="ask")
     home = Path(tempfile.mkdtemp(dir="/mnt"))

@@ -94,7 +94,7 @@ def _said_of(grant: Grant) -> str:
     match grant.kind:
         case "time":
             return f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'}"
-        case "refusal":
+        case "refusal" | "site-refusal":
             return f"no to {name}{until}"
         case "program":
             return f"yes to {name}{until or (' until it is closed' if grant.once else ' from now on')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.clock import Millis
 from agent.core.constraints import NO_USE, Moment
@@ -11,8 +11,9 @@ from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import is_address
 from agent.core.rules import ChildRules, Plan, clock_words, hours_on
 from agent.core.schedule import Span, holding, opening, spans
-from agent.core.siterules import Mode, SiteLimit, host_of, mode_of, safe_search, site_limits, youtube
-from agent.core.sites import STRICTNESS
+from agent.core.siteanswers import last_words, no_words, said
+from agent.core.siterules import Mode, SiteLimit, mode_of, safe_search, site_limits, youtube
+from agent.core.sites import GIVEN, STRICTNESS
 from agent.core.timewords import duration_words
 from agent.model.grant import Grant
 from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
@@ -39,13 +40,13 @@ class SitePlanner:
         self._state: tuple[object, ...] | None = None
         self._made: SitePlan | None = None
 
-    def at(self, now: Moment, usage: Usage, grants: Iterable[Grant]) -> SitePlan:
-        """What holds now; ``now`` is a moment of the planner's day."""
-        permits = tuple(g for g in grants if g.kind == "site" and (g.until is None or g.until > now.wall))
+    def at(self, now: Moment, usage: Usage, grants: Sequence[Grant]) -> SitePlan:
+        """What holds now; ``now`` is a moment of the planner's day, ``grants`` are the oldest first."""
+        words = said(grants, now.wall)
         shut = tuple(self._shut(limit, now, usage) for limit in self._passing)
-        if self._made is None or self._state != (permits, shut):
+        if self._made is None or self._state != (words, shut):
             closed = {limit.id: why for limit, why in zip(self._passing, shut, strict=True) if why}
-            self._made, self._state = self._plan(permits, closed), (permits, shut)
+            self._made, self._state = self._plan(words, closed), (words, shut)
         return self._made
 
     def used(self, now: Moment, usage: Usage) -> tuple[tuple[SiteLimit, Millis], ...]:
@@ -53,10 +54,10 @@ class SitePlanner:
         today = usage.days.get(now.today, NO_USE).sites
         return tuple((limit, today.get(limit.key, 0)) for limit in self.limits if limit.budget is not None)
 
-    def _plan(self, permits: tuple[Grant, ...], closed: dict[str, str]) -> SitePlan:
+    def _plan(self, words: tuple[Grant, ...], closed: dict[str, str]) -> SitePlan:
         sites = self.plan.sites
         found: dict[str, HostRule] = {}
-        for rule in self._permitted(permits):
+        for rule in self._answered(words):
             found.setdefault(rule.host, rule)
         # A host that a rule names itself comes before the hosts of own groups; of equals the strictest.
         for single in (True, False):
@@ -87,15 +88,15 @@ class SitePlanner:
             watched=tuple(self.keys),
         )
 
-    def _permitted(self, permits: Iterable[Grant]) -> Iterator[HostRule]:
-        """What guardians permitted for now; on the very host this comes before every rule."""
-        for grant in permits:
-            host = host_of(grant.subject)
-            if host is None:
+    def _answered(self, words: Sequence[Grant]) -> Iterator[HostRule]:
+        """What guardians said yes and no to for now; on the very host this comes before every rule."""
+        for host, grant in last_words(words).items():
+            if grant.kind == "site-refusal":
+                yield HostRule(host=host, action="block", rule=GIVEN + grant.id, reason=no_words(grant, host))
                 continue
             until = f" until {clock_words(grant.until, self.rules.zone)}" if grant.until else ""
             text = f"{grant.by} allowed {host}{until}."
-            rule = HostRule(host=host, action="allow", rule=f"grant/{grant.id}", reason=text)
+            rule = HostRule(host=host, action="allow", rule=GIVEN + grant.id, reason=text)
             yield rule
             yield from _twins(rule)
 
@@ -122,7 +123,7 @@ class SitePlanner:
         return f"Today's {duration_words(limit.budget)} of {limit.title} are used up. There is more tomorrow."
 
 
-def site_plan(rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant]) -> SitePlan:
+def site_plan(rules: ChildRules, now: Moment, usage: Usage, grants: Sequence[Grant]) -> SitePlan:
     """What holds for this child's sites now; who asks often keeps a ``SitePlanner``."""
     return SitePlanner(rules, now.plan).at(now, usage, grants)
 

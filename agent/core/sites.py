@@ -18,6 +18,8 @@ REMEMBERED = 1024
 """Hosts whose ruling is kept; a child that asks for more at random costs no more memory."""
 STRICTNESS: Mapping[SiteAction, int] = {"allow": 0, "ask": 1, "block": 2}
 HELPLINE = "helpline"
+GIVEN = "grant/"
+"""Begins the rule of what a guardian said on the day."""
 
 
 class Names(Protocol):
@@ -221,6 +223,8 @@ def sentence(ruling: Ruling, host: str) -> str:
         case "ask":
             return f"{belongs} is opened when you ask for it.{why}"
         case "block":
+            if ruling.rule.startswith(GIVEN):  # a guardian's no
+                return f"{ruling.reason} You can ask again tomorrow."
             return f"{belongs} is not open for you.{why} You can ask for it."
 
 

@@ -21,8 +21,9 @@ MAX_WAITING = 2 * MAX_TO_RESOLVER
 MAX_ASK_WAIT = 5.0
 """Seconds that the blocked page waits for ``Answered``."""
 
-Outcome = Literal["asked", "already", "open", "too-many", "refused"]
-"""Asked now; asked before and not decided; open for the child already; too many questions are open; it cannot be."""
+Outcome = Literal["asked", "already", "open", "no", "too-many", "refused"]
+"""Asked now; asked before and not decided; open for the child already; refused for today by a guardian; too many questions are
+open; it cannot be."""
 
 # ---- from the service ------------------------------------------------------------------------------------------------
 

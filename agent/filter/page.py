@@ -22,7 +22,7 @@ RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ps", "ur", "yi"})
 LANGUAGES = 8
 """Languages of an Accept-Language line that are tried."""
 
-Outcome = Literal["asked", "already", "open", "too-many", "refused", "silent", "stale"]
+Outcome = Literal["asked", "already", "open", "no", "too-many", "refused", "silent", "stale"]
 """As ``Answered``; nobody answered in time; the page from which was asked is too old."""
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
@@ -152,6 +152,8 @@ def _said(words: Words, outcome: Outcome) -> str:
             return words("You have asked for this already. Nobody has answered yet.")
         case "open":
             return words("This is open for you now. Load the page again.")
+        case "no":
+            return words("A guardian has said no to this for today. You can ask again tomorrow.")
         case "too-many":
             return words("You have asked for a lot in a short time. Please wait a little, or talk to a guardian.")
         case "refused":

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-GrantKind = Literal["time", "program", "site", "pause", "lock", "refusal"]
+GrantKind = Literal["time", "program", "site", "pause", "lock", "refusal", "site-refusal"]
 Lasting = Literal["once", "today", "good"]
 """How long a yes to a program lasts: until it is closed, until the end of the policy day, until it is withdrawn."""
 
@@ -17,6 +17,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     ``time``: ``seconds`` more (or, negative, fewer) on policy day ``day``.
     ``program``/``site``: ``subject`` is permitted until ``until``; ``None`` is for good, or, with ``once``, until it is closed.
     ``refusal``: a guardian said no to the program ``subject``; it is not asked for again until ``until``.
+    ``site-refusal``: the same for the site ``subject``.
     ``pause``: limits rest until ``until``: nothing is charged and no session ends (a together-time); blocks still hold.
     ``lock``: the session is locked until ``until`` or until released.
     Times are trusted wall milliseconds (UTC).

@@ -168,6 +168,9 @@ class Acts:
             return replace(base, kind="lock", until=until)
         if kind == "refusal":
             return replace(base, kind="refusal", subject=wish.identity, title=subject, until=self._end_of_day(child))
+        if kind == "site-refusal":
+            host = _site(subject)
+            return replace(base, kind="site-refusal", subject=host, title=host, until=self._end_of_day(child))
         if kind == "program" and lasting is not None:
             until = self._end_of_day(child) if lasting == "today" else None
             known = wish.identity or self._program(child, subject)
@@ -202,6 +205,7 @@ class Acts:
             "time": f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'} today",
             "program": f"{name} is allowed {self._how_long(grant)}",
             "refusal": f"{name} is not for today",
+            "site-refusal": f"{grant.subject} is not for today",
             "site": f"{grant.subject} is allowed {self._how_long(grant)}",
             "pause": "limits rest for a while",
             "lock": "the PC is paused",
@@ -279,7 +283,8 @@ class Acts:
         grant = self.store.end_grant(body.grant, self.wall())
         self._note(connection, "release", grant.child, f"{grant.kind} ({grant.id})")
         self.loop.wake()
-        return Done(sentence=f"{grant.child}: the {grant.kind} has ended.", id=grant.id)
+        what = "no" if grant.kind in ("refusal", "site-refusal") else grant.kind
+        return Done(sentence=f"{grant.child}: the {what} has ended.", id=grant.id)
 
     async def _answer(self, connection: Connection, body: Answer) -> Done:
         request = next((r for r in self.store.requests(limit=500) if r.id == body.request), None)
@@ -301,11 +306,13 @@ class Acts:
         return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
 
     def _answered(self, connection: Connection, body: Answer, request: Request) -> Grant | None:
-        """What an answer gives.  A no to a program that waits is kept for the day, so that it is not asked again at once."""
+        """What an answer gives.  A no to a site, or to a program that waits, is kept for the day, so that it is not asked for
+        again at once."""
         if not body.granted:
-            if not request.identity:
+            if request.kind != "site" and not request.identity:
                 return None
-            wish = _Wish(request.child, "refusal", 0, request.subject, body.reply, identity=request.identity)
+            kind = "site-refusal" if request.kind == "site" else "refusal"
+            wish = _Wish(request.child, kind, 0, request.subject, body.reply, identity=request.identity)
             return self._grant(connection, wish)
         if request.kind == "comment":
             return None

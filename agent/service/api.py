@@ -16,6 +16,7 @@ from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
 from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
+from agent.core.siteanswers import no_words
 from agent.core.siterules import asked_for
 from agent.errors import NotFound, Refused
 from agent.ipc.answers import ChildState, Document, Done, Entrance, Event, Requests, Result, Status, Text
@@ -273,6 +274,9 @@ class Api:
         subject = asked_for(body.subject) if body.kind == "site" else body.subject
         if subject is None:
             raise Refused(f"“{body.subject}” is no host name", "Name its host, such as example.org.")
+        said = self.sites.answer(who.child, subject) if body.kind == "site" else None
+        if said is not None and said.kind == "site-refusal":
+            raise Refused(no_words(said, subject), "You can ask again tomorrow.")
         request = self.store.add_request(
             Request(
                 id=secrets.token_hex(6),

@@ -377,7 +377,7 @@ def _goals(store: Store) -> dict[str, int]:
 
 def _loosens(grant: Grant) -> bool:
     """Whether a grant gives rather than takes."""
-    return grant.kind not in ("lock", "refusal") and not (grant.kind == "time" and grant.seconds < 0)
+    return grant.kind not in ("lock", "refusal", "site-refusal") and not (grant.kind == "time" and grant.seconds < 0)
 
 
 def _wall(engine: Engine, fallback: int) -> int:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from agent.clock import SECOND, Instant
 from agent.core.constraints import Moment
+from agent.core.siteanswers import answer
 from agent.core.siteplan import SitePlanner
 from agent.core.siterules import asked_for, host_of
-from agent.core.sites import parents
 from agent.errors import FairtimeError, HostError, Refused, StoreError
 from agent.filter.control import Ask, Outcome, Served, Used
 from agent.ipc.answers import SiteTime
-from agent.model.grant import Request
+from agent.model.grant import Grant, Request
 from agent.model.site import SiteLane, SitePlan
 from agent.platforms.base import Finding, Host, Resolver
 from agent.service.engine import Child
@@ -215,9 +215,11 @@ class Sites:
         subject = asked_for(host)
         if subject is None:
             return "refused"
-        above = set(parents(subject))
-        given = self.loop.engine.children[child].grants
-        if any(grant.kind == "site" and host_of(grant.subject) in above for grant in given):
+        said = self.answer(child, subject)
+        if said is not None and said.kind == "site-refusal":
+            return "no"
+        # What is shut below a host that was opened is shut by a rule of its own, and can be asked for.
+        if said is not None and host_of(said.subject) == subject:
             return "open"
         request = Request(id=secrets.token_hex(6), child=child, kind="site", subject=subject, asked=self.loop.wall)
         try:
@@ -231,6 +233,10 @@ class Sites:
             return "already"
         self.loop.changed()
         return "asked"
+
+    def answer(self, child: str, host: str) -> Grant | None:
+        """What a guardian said of a canonical host that this child asks for, while it holds."""
+        return answer(host, self.loop.engine.grants_of(child), self.loop.wall)
 
     # ---- the host ------------------------------------------------------------------------------------------------
 

@@ -295,6 +295,8 @@ def _grant(grant: Grant, week: WeekFacts) -> Line:
         case "program" | "site":
             subject = grant.subject.rpartition(":")[2]
             what = f"allowed {week.titles.get(subject, subject)} for a while"
+        case "refusal" | "site-refusal":
+            what = f"said no to {grant.title or grant.subject} for the day"
         case "pause":
             what = "let the limits rest for a while"
         case _:

@@ -41,6 +41,9 @@ def proof_text(act: Act, status: Status | None, words: Words) -> str:
     program = _asked(act, status, "program")
     if program is not None:
         return words("{child} does not get {program} today.", child=act.child, program=program.subject)
+    site = _asked(act, status, "site")
+    if site is not None:
+        return words("{child} may not visit {site} today.", child=act.child, site=site.subject)
     return words("{child} does not get what was asked for.", child=act.child)
 
 

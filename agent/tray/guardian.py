@@ -66,7 +66,7 @@ def _answers(state: ChildState, request: Request, words: Words) -> Iterable[Row]
         yield Row(words("Yes, for an hour"), Act("grant", state.child, HOUR, request.id))
         yield Row(words("Yes, for today"), Act("grant", state.child, 0, request.id, "today"))
         yield Row(words("Yes, from now on"), Act("grant", state.child, 0, request.id, "good"))
-        yield Row(words("No"), Act("refuse", state.child, 0, request.id))
+        yield Row(words("Not today"), Act("refuse", state.child, 0, request.id))
         return
     yield Row(words("Yes"), Act("grant", state.child, request.seconds, request.id))
     yield Row(words("No"), Act("refuse", state.child, 0, request.id))
@@ -76,7 +76,7 @@ def _permits(state: ChildState, words: Words) -> Iterable[Row]:
     """Programs and sites that a guardian said yes or no to, each with the way back."""
     for label, kinds in (
         (words("Programs you answered for"), ("program", "refusal")),
-        (words("Sites you opened"), ("site",)),
+        (words("Sites you answered for"), ("site", "site-refusal")),
     ):
         said = [grant for grant in state.grants if grant.kind in kinds]
         if said:
@@ -90,7 +90,7 @@ def _permits(state: ChildState, words: Words) -> Iterable[Row]:
 def permit(grant: Grant, words: Words = ENGLISH) -> str:
     """A yes or no to a program or a site in a few words."""
     name = grant.title or grant.subject
-    if grant.kind == "refusal":
+    if grant.kind in ("refusal", "site-refusal"):
         return clipped(words("{program}: not today", program=name))
     if grant.once:
         return clipped(words("{program}: until it is closed", program=name))

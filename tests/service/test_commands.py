@@ -137,6 +137,28 @@ def test_a_request_is_listed_and_answered(typed) -> None:
     assert typed("request", "--refuse", "nonsense", pin=PIN).code == 1
 
 
+def test_a_no_to_a_site_answers_whoever_asks_again_until_it_is_withdrawn(typed) -> None:
+    def ident(command: str, words: str) -> str:
+        return next(line.split()[0] for line in typed(command).out.splitlines() if words in line)
+
+    assert typed("request", "--site", "www.games.example", "--text", "one level").code == 0
+    refused = typed("request", "--refuse", ident("request", "games.example"), "--reply", "After tea.", pin=PIN)
+    assert refused.code == 0, refused.err
+    again = typed("request", "--site", "m.games.example")
+    assert again.code == 1
+    assert "said no to m.games.example for today. After tea." in again.err
+    assert "You can ask again tomorrow." in again.err
+    assert "[open]" not in "".join(line for line in typed("request").out.splitlines() if "games.example" in line)
+    why = typed("why", "games.example")
+    assert "games.example: block." in why.out
+    assert "said no to games.example for today. After tea. You can ask again tomorrow." in why.out
+    assert "[rule grant/" in why.out
+    assert "no to games.example until " in typed("grants").out
+    ended = typed("release", ident("grants", "no to games.example"), pin=PIN)
+    assert "the no has ended" in ended.out
+    assert typed("request", "--site", "m.games.example").code == 0
+
+
 def test_without_a_service_the_words_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

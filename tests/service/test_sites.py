@@ -10,19 +10,23 @@ import pytest
 
 from agent.cli.asking import text_of
 from agent.clock import MINUTE
+from agent.core.schedule import local
 from agent.errors import Refused
 from agent.filter.control import Ask, Trouble, Used
 from agent.ipc.answers import SiteTime, Status
 from agent.ipc.protocol import Answer, Give
-from agent.model.grant import Lasting
+from agent.model.grant import Grant, Lasting, Request
 from agent.model.record import LedgerEvent
 from agent.model.site import SiteLane, SiteUse, WatchedUse
 from agent.platforms.base import Capability
 from agent.platforms.fake import FakeResolver
+from agent.service.audit import verify_file
 from agent.service.sites import LANES, RESOLVER, Sites
 from agent.service.siteuse import MOST_BLOCKED, MOST_HOSTS, OTHERS, SiteUses
 from agent.service.status import child_state
-from tests.house import LIMITS, House, family
+from agent.trust import grants as sealing
+from agent.trust.seal import Check
+from tests.house import LIMITS, MACHINE, ROOT, House, family
 
 RULES = """
 sites.mode = "allow-list"
@@ -89,6 +93,9 @@ class Home:
     def action(self, host: str) -> str:
         """What the lanes of this PC do with a host, by a rule of its own."""
         return next((rule.action for rule in self.lane().plan.hosts if rule.host == host), self.lane().plan.otherwise)
+
+    def in_force(self) -> tuple[Grant, ...]:
+        return self.loop.engine.grants_of("mia")
 
     def minute(self, *sites: SiteUse, watched: tuple[WatchedUse, ...] = ()) -> None:
         self.names.heard(Used(minute=1, sites=sites, watched=watched))
@@ -297,16 +304,91 @@ async def test_a_child_asks_on_the_page_and_a_yes_opens_the_site(home: Home) -> 
     await home.house.act(Answer(request=request.id, granted=True, lasting="today"))
     await home.settle()
     assert home.action("www.other.example") == "allow"
-    home.names.heard(Ask(number=4, child="mia", host="m.other.example"))
+    home.names.heard(Ask(number=4, child="mia", host="www.other.example"))
     assert home.names.answers[4] == "open"
+    home.names.heard(Ask(number=5, child="mia", host="m.other.example"))
+    assert home.names.answers[5] == "asked", "the page asks only for what is shut: by a list, below what was opened"
 
 
-async def test_a_no_leaves_it_shut_and_many_questions_are_too_many(home: Home) -> None:
-    home.names.heard(Ask(number=1, child="mia", host="other.example"))
+async def refuse(home: Home, host: str, reply: str = "") -> Grant:
+    """Mia asks for a host, and Ana says no."""
+    home.names.heard(Ask(number=1, child="mia", host=host))
     (request,) = home.house.asked()
-    await home.house.act(Answer(request=request.id, granted=False))
+    await home.house.act(Answer(request=request.id, granted=False, reply=reply))
+    await home.settle()
+    (kept,) = (grant for grant in home.in_force() if grant.kind == "site-refusal")
+    return kept
+
+
+async def test_a_no_holds_for_the_day_and_answers_whoever_asks_again(home: Home) -> None:
+    kept = await refuse(home, "www.other.example", "After tea.")
+    assert (kept.subject, kept.by, kept.note) == ("other.example", "Ana", "After tea.")
+    (row,) = (row for row in home.store.sealed() if row.grant.id == kept.id)
+    assert not sealing.check(Check(root=ROOT, device=MACHINE, given=(row,))), "it is signed as every grant is"
+    audited = verify_file(home.house.folder / "audit.log")
+    assert audited.ok
+    text = (home.house.folder / "audit.log").read_text()
+    assert "give-site-refusal" in text
+    assert "request-refused" in text
+    assert home.house.shown[-1].text == "Other.example is not for today. After tea."
+    assert home.action("other.example") == "block"
+    for number, host in enumerate(("other.example", "www.other.example", "m.other.example"), 2):
+        home.names.heard(Ask(number=number, child="mia", host=host))
+        assert home.names.answers[number] == "no"
+    assert home.house.asked() == ()
+    home.names.heard(Ask(number=9, child="mia", host="example"))
+    assert home.names.answers[9] == "asked", "nobody was asked for that"
+
+
+async def test_a_no_ends_with_the_policys_day(home: Home) -> None:
+    kept = await refuse(home, "other.example")
+    assert kept.until is not None
+    zone = home.loop.engine.rules.zone
+    assert local(kept.until, zone).strftime("%d %H:%M") == "03 03:00", "the family's day begins at three"
+    await home.tick(kept.until - home.house.wall - 1000)
+    home.names.heard(Ask(number=2, child="mia", host="other.example"))
+    assert home.names.answers[2] == "no"
+    await home.tick()
+    home.names.heard(Ask(number=3, child="mia", host="other.example"))
+    assert home.names.answers[3] == "asked"
+
+
+async def test_a_no_outlives_a_restart_and_can_be_withdrawn(home: Home) -> None:
+    kept = await refuse(home, "other.example")
+    home.house.kill()
+    home.house.open()
+    home.begin()
+    await home.tick()
+    home.names.heard(Ask(number=2, child="mia", host="other.example"))
+    assert home.names.answers[2] == "no"
+    done = await home.house.withdraw(kept.id)
+    assert done.sentence == "mia: the no has ended."
+    home.names.heard(Ask(number=3, child="mia", host="other.example"))
+    assert home.names.answers[3] == "asked"
+
+
+async def test_a_later_yes_takes_a_no_back_and_a_later_no_a_yes(home: Home) -> None:
+    await refuse(home, "m.other.example")
+    await home.tick()
+    await home.house.act(Give(child="mia", kind="site", subject="other.example", lasting="today"))
+    await home.settle()
+    assert [rule.host for rule in home.lane().plan.hosts if rule.rule.startswith("grant/")] == [
+        "other.example",
+        "www.other.example",
+    ]
+    home.names.heard(Ask(number=2, child="mia", host="other.example"))
+    assert home.names.answers[2] == "open"
+    assert home.sites.answer("mia", "m.other.example") == home.in_force()[-1]
+    home.store.add_request(Request(id="late", child="mia", kind="site", subject="other.example", asked=home.house.wall))
+    await home.tick()
+    await home.house.act(Answer(request="late", granted=False))
     await home.settle()
     assert home.action("other.example") == "block"
+    home.names.heard(Ask(number=3, child="mia", host="m.other.example"))
+    assert home.names.answers[3] == "no"
+
+
+async def test_many_questions_are_too_many(home: Home) -> None:
     for number in range(30):
         home.names.heard(Ask(number=number, child="mia", host=f"n{number}.example"))
     assert home.names.answers[19] == "asked"

@@ -128,6 +128,27 @@ async def test_a_child_asks_on_the_page_and_is_answered(home: Home) -> None:
     assert addresses(await home.ask("other.example")) == ["192.0.2.2"]
 
 
+async def test_a_no_is_kept_for_the_day_and_told_on_the_page(home: Home) -> None:
+    token = (await home.page("other.example")).partition('name="token" value="')[2].partition('"')[0]
+    await home.page("other.example", "POST", f"token={token}")
+    (request,) = home.asked()
+    await home.act(Answer(request=request.id, granted=False))
+    page = await home.page("other.example")
+    assert "Ana said no to other.example for today." in page
+    token = page.partition('name="token" value="')[2].partition('"')[0]
+    said = await home.page("other.example", "POST", f"token={token}")
+    assert "A guardian has said no to this for today. You can ask again tomorrow." in said
+    assert "<button" not in said
+    assert home.asked() == ()
+    assert addresses(await home.ask("other.example")) == [SINK]
+    (no,) = (grant for grant in home.loop.engine.grants_of("mia") if grant.kind == "site-refusal")
+    await home.withdraw(no.id)
+    page = await home.page("other.example")
+    assert "said no" not in page
+    await home.act(Give(child="mia", kind="site", subject="other.example", lasting="today"))
+    assert addresses(await home.ask("other.example")) == ["192.0.2.2"]
+
+
 async def test_a_resolver_that_is_killed_leaves_nothing_open_and_the_next_serves(home: Home) -> None:
     (lane,) = home.host.sites
     pid = home.process.pid

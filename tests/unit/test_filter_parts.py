@@ -294,7 +294,7 @@ def test_the_page_says_what_holds(ruling: Ruling | None, words: list[str], asks:
     assert "116 111" in text
 
 
-@pytest.mark.parametrize("outcome", ["asked", "already", "open", "too-many", "refused", "silent", "stale"])
+@pytest.mark.parametrize("outcome", ["asked", "already", "open", "no", "too-many", "refused", "silent", "stale"])
 def test_each_outcome_has_words(outcome: page.Outcome) -> None:
     text = shown(Ruling("block", "r"), outcome=outcome)
     assert 'role="status"' in text

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.clock import MINUTE
-from agent.model.grant import Grant, Request
+from agent.model.grant import Grant, GrantKind, Request
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge
 from agent.summary import html, text
@@ -61,6 +61,17 @@ def test_hosts_by_minutes_and_what_was_not_open() -> None:
     ]
     assert [line.text for line in child.blocked] == ["chess was started but not allowed."]
     assert child.total == 3600, "minutes on sites are no time of their own"
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("site-refusal", "other.example"), ("refusal", "deb:doom")])
+def test_a_no_is_called_one(kind: GrantKind, subject: str) -> None:
+    no = Grant(
+        id="g", child="mia", kind=kind, subject=subject, title="Doom", given=1772500000000, by="ana", note="Tea."
+    )
+    (given,) = facts().children
+    whole = msgspec.structs.replace(facts(), children=(msgspec.structs.replace(given, grants=(no,)),))
+    (child,) = weekly(whole).children
+    assert [line.text for line in child.grants] == ["ana said no to Doom for the day (“Tea.”)."]
 
 
 @pytest.mark.parametrize(("detail", "limits"), [("groups", ["videos"]), ("totals", [])])

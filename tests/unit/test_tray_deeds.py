@@ -190,6 +190,21 @@ def test_the_pins_window_says_which_site_it_opens(lasting: Any, seconds: int, wo
     assert proof_text(Act("grant", "mia", seconds, "r8", lasting), status, ENGLISH) == words
 
 
+def test_the_pins_window_says_what_a_no_is_to() -> None:
+    wanted = Request(id="r8", child="mia", kind="site", subject="other.example", asked=0)
+    verdict = Verdict(child="mia", day="2026-03-02", remaining=None, binding=None)
+    state = ChildState(child="mia", verdict=verdict, seconds_left=None, sentence="", requests=(wanted,))
+    status = Status(role="child", protection="protected", policy="in force", children=(state,))
+    assert proof_text(Act("refuse", "mia", 0, "r8"), status, ENGLISH) == "mia may not visit other.example today."
+
+
+def test_a_site_with_a_no_is_told_where_it_was_asked_for(tmp_path: Path) -> None:
+    refused = Refused("Ana said no to other.example for today.", "You can ask again tomorrow.")
+    bench = Bench(tmp_path, ({"site": "other.example"}, 0), (None, 1), answers={Ask: refused})
+    bench.deeds.do(Act("ask-site", "mia"), None)
+    assert bench.dialogs[1][1]["error"] == "Ana said no to other.example for today. You can ask again tomorrow."
+
+
 def test_my_week_opens_in_the_browser_from_a_private_file(tmp_path: Path) -> None:
     bench = Bench(tmp_path, answers={GetWeek: Text(text="<h1>My week</h1>", form="html")})
     bench.deeds.do(Act("week", "mia"), None)

@@ -290,7 +290,7 @@ def test_a_guardian_opens_a_site_for_a_while_today_or_for_good() -> None:
         "Yes, for an hour": Act("grant", "mia", 3600, "r8"),
         "Yes, for today": Act("grant", "mia", 0, "r8", "today"),
         "Yes, from now on": Act("grant", "mia", 0, "r8", "good"),
-        "No": Act("refuse", "mia", 0, "r8"),
+        "Not today": Act("refuse", "mia", 0, "r8"),
     }
 
 
@@ -311,9 +311,22 @@ def test_sites_that_were_opened_can_be_shut_again() -> None:
         Grant(id="g1", child="mia", kind="site", subject="other.example", title="other.example", given=0, by="Ana"),
     )
     shown = list(every(view(child_status(state(grants=given))).rows))
-    assert "Sites you opened" in [row.label for row in shown]
+    assert "Sites you answered for" in [row.label for row in shown]
     assert "other.example: from now on" in [row.label for row in shown]
     assert Act("release", "mia", subject="g1") in [row.act for row in shown]
+
+
+def test_a_no_to_a_site_can_be_withdrawn() -> None:
+    given = (
+        Grant(
+            id="g2", child="mia", kind="site-refusal", subject="g.example", title="g.example", given=0, until=9, by="A"
+        ),
+    )
+    shown = list(every(view(child_status(state(grants=given))).rows))
+    assert "Sites you answered for" in [row.label for row in shown]
+    assert "Programs you answered for" not in [row.label for row in shown]
+    (row,) = (row for row in shown if row.label == "g.example: not today")
+    assert row.rows == (Row("Withdraw", Act("release", "mia", subject="g2")),)
 
 
 def test_each_request_is_told_once_to_a_guardian_and_never_to_a_child() -> None:

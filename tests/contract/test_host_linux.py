@@ -228,5 +228,7 @@ class TestLinuxHostWithLogind(HostContract):
             async for rig in rigged(LinuxHost(bus_address=address), BusRig):
                 rig.double = double
                 yield rig
-                assert rig.host._logind is None or rig.host._logind.present, "the double was in use all along"
+                assert rig.host._presence.logind is None or rig.host._presence.logind.present, (
+                    "the double was in use all along"
+                )
             double.close()

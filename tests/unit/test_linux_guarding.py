@@ -189,7 +189,7 @@ def test_a_read_only_place_is_a_named_state(pc: Pc, monkeypatch: pytest.MonkeyPa
         raise OSError(30, "Read-only file system")
 
     pc.at(UNIT).unlink()
-    monkeypatch.setattr("agent.platforms.linux.guarding.os.replace", refuse)
+    monkeypatch.setattr("agent.platforms.linux.repairing.os.replace", refuse)
     assert [(m.what, m.why) for m in pc.pass_(5 * SECOND)] == [("removed", "Read-only file system")]
     assert pc.guard.troubles == (f"{UNIT} was removed and cannot be put right: Read-only file system.",)
 

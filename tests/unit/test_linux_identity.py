@@ -29,10 +29,11 @@ from agent.platforms.linux import appimages, permissions, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.debs import Debs
 from agent.platforms.linux.hashes import Hashes
-from agent.platforms.linux.identity import HASH_NOW, Identifier, _Place, clean
+from agent.platforms.linux.identity import HASH_NOW, Identifier
 from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.packages import Packages
 from agent.platforms.linux.permissions import follow
+from agent.platforms.linux.programfiles import Place, clean
 
 OTHER = Person("#61237", 61237, frozenset({61237}))
 ME = Person("me", os.geteuid(), frozenset(os.getgroups()))
@@ -336,7 +337,7 @@ def test_a_launcher_is_the_installed_app_it_is_about_to_become(
     """The launcher here is a protected program under the name of flatpak; whether an app is installed is made up."""
     installed = {"/var/lib/flatpak/app/org.x.Y"}
     monkeypatch.setattr(os.path, "isdir", lambda path: path in installed)
-    runner = _Place(SLEEP, True, SLEEP)
+    runner = Place(SLEEP, True, SLEEP)
     own = replace(OTHER, home="/home/mia")
     found = identifier._launched("flatpak", "org.x.Y", runner, own)
     assert (found.name, found.package, found.protected) == ("org.x.Y", "flatpak:org.x.Y", True)

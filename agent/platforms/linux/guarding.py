@@ -13,23 +13,19 @@ A running installation script has set the list aside; without a list nothing is 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
 import os
 import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
 from agent.clock import MINUTE, SECOND, Millis
 from agent.model.snapshot import Mended
-from agent.platforms.linux import sharedlines
-from agent.platforms.linux.ownlist import LIST, OWN, SPARE, Own, OwnList, UnreadableList, load
+from agent.platforms.linux.ownlist import LIST, OWN, Own, OwnList, UnreadableList, load
+from agent.platforms.linux.repairing import Repair
 
 LOOK_EVERY: Millis = 3 * SECOND
 OURS = "/agent/"
@@ -42,67 +38,8 @@ PATIENCE: Millis = 2 * MINUTE
 OFTEN = 5
 """So many repairs of one file within ``_AN_HOUR``, and it is mended once a minute: somebody else writes it, too."""
 _AN_HOUR: Millis = 60 * MINUTE
-_MOST_BYTES = 64 << 20
 
 Print = tuple[int, ...]
-
-
-class Keeper(Protocol):
-    """Something that stays as it should be: ``look`` on the loop, ``mend`` in a thread, in turn."""
-
-    def look(self, now: Millis) -> bool:
-        """Whether something asks for ``mend``; ``now`` in boot milliseconds.  Cheap."""
-
-    def mend(self, now: Millis) -> None:
-        """Put right what is not as it should be."""
-
-    def take(self) -> tuple[Mended, ...]:
-        """What was put right, or could not be, since the last call."""
-
-    @property
-    def troubles(self) -> tuple[str, ...]:
-        """What cannot be kept or put right, in words for a guardian."""
-
-
-class Tending:
-    """A keeper and the thread that it mends in, for a host on an event loop.  Without a keeper it does nothing."""
-
-    def __init__(self, guard: Keeper | None) -> None:
-        self._guard = guard
-        self._job: asyncio.Future[None] | None = None
-        self._troubles: tuple[str, ...] = ()
-
-    @property
-    def present(self) -> bool:
-        return self._guard is not None
-
-    def tend(self, now: Millis) -> None:
-        """Look, and have mended what needs it.  What went wrong in the thread is raised here: it is a bug."""
-        if self._guard is None:
-            return
-        if self._job is not None:
-            if not self._job.done():
-                return
-            job, self._job = self._job, None
-            job.result()
-        if self._guard.look(now):
-            self._job = asyncio.get_running_loop().run_in_executor(None, self._guard.mend, now)
-
-    def take(self) -> tuple[Mended, ...]:
-        """As the guard's, once its thread has ended."""
-        return () if self._guard is None or self._job is not None else self._guard.take()
-
-    def troubles(self) -> tuple[str, ...]:
-        """As the guard's; while its thread runs, as before."""
-        if self._guard is not None and self._job is None:
-            self._troubles = self._guard.troubles
-        return self._troubles
-
-    async def close(self) -> None:
-        """Wait for the thread."""
-        if self._job is not None:
-            job, self._job = self._job, None
-            await job
 
 
 @dataclass(slots=True)
@@ -119,9 +56,8 @@ class Guard:
 
     def __init__(self, own: Path = OWN, root: Path = Path("/"), owner: tuple[int, int] = (0, 0)) -> None:
         self._own = own
-        self._root = root
         self._base = str(root).rstrip("/")
-        self._owner = owner
+        self._repair = Repair(own, root, owner)
         self._list: OwnList | None = None
         self._list_print: Print | None = None
         self._missing_since: Millis | None = None
@@ -259,7 +195,7 @@ class Guard:
         if care is not None and care.not_before > now:
             return False
         try:
-            what = self._wrong(own)
+            what = self._repair.wrong(own)
         except OSError as error:  # its spare copy: nothing to compare with, nothing to put back
             told = f"{own.path} cannot be checked: {error.strerror or error}."
             self._care.setdefault(own.path, _Care()).trouble = told
@@ -270,7 +206,7 @@ class Guard:
             return True
         care = self._care.setdefault(own.path, _Care())
         try:
-            self._restore(own)
+            self._repair.restore(own)
         except OSError as error:
             words = f"{own.path} was {what} and cannot be put right: {error.strerror or error}."
             if care.trouble != words:
@@ -284,75 +220,6 @@ class Guard:
             care.trouble = f"{own.path} is changed again and again by some other program."
         self._mended.append(Mended(path=own.path, what=what))
         return False
-
-    def _wrong(self, own: Own) -> str:
-        """What happened to it, as the end of a sentence; empty when all is well."""
-        path = self._at(own.path)
-        try:
-            info = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return "removed"
-        if own.target:
-            return "" if stat.S_ISLNK(info.st_mode) and os.readlink(path) == own.target else "replaced"
-        if not stat.S_ISREG(info.st_mode):
-            return "replaced"
-        if own.shared:
-            return "" if sharedlines.within(_read(path), self._spare(own)) else "freed of Fairtime's lines"
-        if (info.st_uid, info.st_gid) != self._owner or stat.S_IMODE(info.st_mode) != own.mode:
-            return "given other rights"
-        return "" if _hash(path) == own.sha256 else "changed"
-
-    def _restore(self, own: Own) -> None:
-        """Put the spare copy in place, whole or not at all; ``OSError`` when that cannot be."""
-        path = self._at(own.path)
-        if own.shared:
-            self._share(own, path)
-            return
-        for folder in [f for f in reversed(path.parents) if not f.exists()]:
-            folder.mkdir()
-            folder.chmod(0o755)  # the service's mask would close it
-        aside = path.with_name(f".{path.name}.fairtime-new")
-        with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
-        if path.is_dir() and not path.is_symlink():
-            path.rename(path.with_name(f"{path.name}.in-the-way"))
-        if own.target:
-            aside.symlink_to(own.target)
-        else:
-            data = self._spare(own)
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchown(descriptor, *self._owner)
-                os.fchmod(descriptor, own.mode)
-                # Python compares a module's time with that of its compiled form.
-                os.utime(descriptor, (own.mtime, own.mtime))
-                os.fsync(descriptor)
-        os.replace(aside, path)
-
-    def _share(self, own: Own, path: Path) -> None:
-        """Put our lines back where they were; ``OSError`` where that place cannot be told."""
-        was = path.lstat()
-        text = sharedlines.put_back(_read(path), self._spare(own)) if stat.S_ISREG(was.st_mode) else None
-        if text is None:
-            raise OSError("the place of its lines is not to be found; run: sudo pam-auth-update")
-        aside = path.with_name(f".{path.name}.fairtime-new")
-        aside.write_bytes(text)
-        os.chown(aside, was.st_uid, was.st_gid)
-        aside.chmod(stat.S_IMODE(was.st_mode))
-        os.replace(aside, path)
-
-    def _spare(self, own: Own) -> bytes:
-        place = self._own / SPARE / own.path.lstrip("/")
-        with place.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if hashlib.sha256(data).hexdigest() != own.sha256:
-            raise OSError("its spare copy is damaged, too; install Fairtime again")
-        return data
-
-    def _at(self, path: str) -> Path:
-        return self._root / path.lstrip("/")
 
 
 def _print(path: str) -> Print | None:
@@ -378,19 +245,3 @@ def _inside(folder: str) -> int:
     except OSError:
         return 0
     return hash(tuple(sorted(found)))
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_MOST_BYTES)
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError:
-        return ""
-    return digest.hexdigest()

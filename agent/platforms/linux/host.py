@@ -6,14 +6,9 @@ Root gives it everything; without root it watches its own account only and says 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
-import os
-import socket
 import sys
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -26,33 +21,27 @@ from agent.filter.control import Ask, Used
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
-from agent.model.snapshot import Session, Snapshot
+from agent.model.snapshot import Snapshot
 from agent.platforms.base import Ability, Account, Finding, Resolver, Start, let_in
-from agent.platforms.linux import abilities, accounts, findings, launchers, procfs
-from agent.platforms.linux.endings import Endings
-from agent.platforms.linux.evidence import Evidence
+from agent.platforms.linux import abilities, accounts, findings, launchers, machine, procfs
 from agent.platforms.linux.freezing import Freezer
 from agent.platforms.linux.gating import Gating
-from agent.platforms.linux.guarding import Guard, Tending
+from agent.platforms.linux.guarding import Guard
 from agent.platforms.linux.identity import Identifier
-from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.logins import Logins
 from agent.platforms.linux.nameservers import NameServers
-from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
-from agent.platforms.linux.sitelanes import SiteLanes
+from agent.platforms.linux.presence import Presence
+from agent.platforms.linux.sitelanes import SiteLanes, Unfiltered
 from agent.platforms.linux.standing import Standing
 from agent.platforms.linux.stopping import Stopping
 from agent.platforms.linux.study import Study
+from agent.platforms.linux.tending import Tending
+from agent.platforms.linux.waking import Waking
 from agent.platforms.linux.watching import Watching
 
 log = logging.getLogger(__name__)
 
-_ACCOUNT_FILES = ("/etc/passwd", "/etc/group", "/etc/subuid")
 _HOUSEKEEPING: Millis = 5 * SECOND
-_FIRST_PERSON, _NOBODY = 1000, 65534
-_SITES_ADVICE = "Install Fairtime as a service (installer/linux/install.sh)."
-_WAKE_AFTER = 0.05
-"""Seconds that starts are gathered into one ``wake``: a build starts hundreds of programs a second."""
 
 
 class LinuxHost:
@@ -78,38 +67,34 @@ class LinuxHost:
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self._may_watch_root = may_watch_root
-        self._bus_address = bus_address
         self._names: tuple[str, ...] = ()
         self._owners = accounts.Owners()
         self._identifier = Identifier()
-        self._logind: Logind | None = None
-        self._fallback = Fallback()
+        self._waking = Waking()
         self._standing = Standing(lambda pid, _: self._watching.recheck(pid))
         self._watching = Watching(
             self.clock, self._identifier, self._standing,
-            awake=self._wake_soon, end=lambda process: self._stop(process.pid, process.started, at_once=True),
+            awake=self._waking.soon, end=lambda process: self._stop(process.pid, process.started, at_once=True),
             proved=lambda told: self._gating.told(told),
         )  # fmt: skip
         self._study = Study(self._identifier, self._better)
         self._stopping = Stopping(self._watching.starts)
         self._freezer = Freezer()
-        self._endings = Endings(self._stopping, self._freezer)
+        self._presence = Presence(
+            self._watching.table, self._stopping, self._freezer, self._waking,
+            stop_all=self._stop_all, address=bus_address,
+        )  # fmt: skip
         self._logins = Logins()
         self._tending = Tending(guard)
-        self._sites = sites
-        self._site_tending = Tending(sites)
+        self._sites: SiteLanes | Unfiltered = sites or Unfiltered()
+        self._site_tending = Tending(self._sites)
         self._name_servers = NameServers()
-        self._evidence = Evidence()
         self._gating = Gating(
             gate, self._identifier, hash_of=self._study.hash_of, look=self._watching.look_after,
-            rescan=self._watching.rescan, changed=self._sessions_changed,
+            rescan=self._watching.rescan, changed=self._waking.now,
         )  # fmt: skip
-        self._wake: Callable[[], None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._kept: Millis | None = None
-        self._account_files: tuple[int, ...] = ()
-        self._session_ids: frozenset[str] = frozenset()
+        self._account_files = machine.AccountFiles()
         self._people = 0
         self._logged_in: frozenset[str] = frozenset()
 
@@ -117,35 +102,25 @@ class LinuxHost:
 
     async def open(self, wake: Callable[[], None]) -> None:
         """Read the package and menu lists (a fraction of a second), then listen to the kernel and to logind."""
-        self._wake = wake
-        self._loop = asyncio.get_running_loop()
+        self._waking.open(wake)
         self._standing.holder.open()
         await self._study.open()
-        self._logind = Logind(self._sessions_changed, address=self._bus_address)
         await self._watching.open()
         self._gating.open(self._owners)
-        await self._logind.open()
+        await self._presence.open()
 
     async def close(self) -> None:
         """Let go of everything; may be called twice, and without ``open``."""
-        self._wake = None
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._waking.close()
         await self._tending.close()
         await self._site_tending.close()
-        if self._sites is not None:
-            await asyncio.to_thread(self._sites.close)
+        await asyncio.to_thread(self._sites.close)
         await self._gating.close()
-        await self._endings.close()
+        await self._presence.close()
         self._standing.holder.close()
         await self._stopping.close()
         self._watching.close()
-        if self._logind is not None:
-            await self._logind.close()
-        self._evidence.close()
         await self._study.close()
-        self._loop = self._logind = None
 
     # ---- seeing --------------------------------------------------------------------------------------------------
 
@@ -174,13 +149,9 @@ class LinuxHost:
         self._site_tending.tend(now)
         self._housekeeping(now)
         self._watching.scan(self._stopping.touched())
-        sessions = self._sessions(now)
-        ids = frozenset(session.id for session in sessions)
-        if not ids <= self._session_ids:
-            self._wake_soon()
-        self._session_ids = ids
-        self._standing.look(now, self._watching.table.processes, self._logind)
-        blind, logind = self._blind(), self._logind
+        sessions = self._presence.sessions(now)
+        self._standing.look(now, self._watching.table.processes, self._presence.logind)
+        blind = machine.blind(self._owners.people.values())
         return Snapshot(
             sessions=sessions,
             processes=self._watching.table.processes,
@@ -188,7 +159,7 @@ class LinuxHost:
             degraded=(*blind, *self._degraded(), *self._tending.troubles(), *self._site_tending.troubles()),
             mended=(*self._tending.take(), *self._site_tending.take()),
             people=self._people,
-            leftovers=self._endings.leftovers(logind.logins.values()) if logind and logind.present else (),
+            leftovers=self._presence.leftovers(),
             held=self._standing.held,
         )
 
@@ -207,43 +178,33 @@ class LinuxHost:
     def accounts(self) -> tuple[Account, ...]:
         """Also whoever is logged in and stands in no list that can be read through: accounts of a network, say."""
         found = {account.name: account for account in accounts.people()}
-        for login in self._logged():
+        for login in self._presence.logged():
             if login.name not in found:
                 administrator = accounts.is_administrator(login.name)
                 found[login.name] = Account(login.name, str(login.uid), administrator)
         return tuple(found.values())
 
     def abilities(self) -> tuple[Ability, ...]:
-        logind = self._logind
         return abilities.of(
             exec_gate=self._gating.why,
             start_events="" if self._watching.starts.open_now else self._watching.why,
             logins=self._logins.why(),
-            logind="" if logind is not None and logind.present else (logind.why if logind else "Fairtime is closed."),
+            logind=self._presence.why,
             freeze=self._freezer.present,
             hold=self._standing.holder.root() is not None,
-            input_present=self._evidence.input.present,
-            sound_present=self._evidence.sound.present,
+            input_present=self._presence.evidence.input.present,
+            sound_present=self._presence.evidence.sound.present,
             guarded=self._tending.present,
-            names="Sites are filtered by the service of its unit only."
-            if self._sites is None
-            else self._sites.firewall.why,
-            browsers="Sites are filtered by the service of its unit only."
-            if self._sites is None
-            else self._sites.browsers.why,
+            names=self._sites.names_why,
+            browsers=self._sites.browsers_why,
         )
 
     def findings(self, children: Collection[str]) -> tuple[Finding, ...]:
         found = findings.findings(children, self.abilities(), self._identifier.packages)
-        return (*found, *self._gating.findings(), *(self._sites.findings() if self._sites is not None else ()))
+        return (*found, *self._gating.findings(), *self._sites.findings())
 
     def machine_id(self) -> str:
-        """Derived from /etc/machine-id, which machine-id(5) asks not to show itself."""
-        for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/sys/class/dmi/id/product_uuid"):
-            found = procfs.read(path, 256).strip()
-            if found and found != b"uninitialized":
-                return hmac.new(found, b"fairtime machine", hashlib.sha256).hexdigest()[:32]
-        return hmac.new(socket.gethostname().encode(), b"fairtime machine", hashlib.sha256).hexdigest()[:32]
+        return machine.machine_id()
 
     # ---- acting --------------------------------------------------------------------------------------------------
 
@@ -256,26 +217,10 @@ class LinuxHost:
         self._stopping.stop(pid, started, person.owns if person else _owns_nothing, at_once=at_once)
 
     async def end_session(self, session: str, ending: Ending) -> None:
-        """A lock that is asked for a second time, three seconds after the first and without effect, is a ``HostError``;
-        ``wake`` is called when the three seconds are over."""
-        logind = self._logind
-        if logind is None or not logind.present:
-            await self._end_account(session, ending, logind.why if logind else "")
-            return
-        found = next((one for one, _ in watched(logind.logins.values(), self._owners) if one.id == session), None)
-        if found is not None:
-            await self._endings.end(logind, found, ending, self.clock.now().boot, self._look_at_locks)
-        elif not await self._endings.end_outside(logind, session, ending):
-            raise _no_session(session)
+        await self._presence.end(session, ending, self.clock.now().boot)
 
     async def clear(self, account: str) -> None:
-        logind, person = self._logind, self._owners.people.get(account)
-        if person is None:
-            return
-        if logind is not None and logind.present:
-            await self._endings.clear(logind, person)
-        else:
-            await self._stop_all(account)
+        await self._presence.clear(account)
 
     async def thaw(self, account: str) -> None:
         person = self._owners.people.get(account) or accounts.person(account)
@@ -286,42 +231,19 @@ class LinuxHost:
         await asyncio.to_thread(self._logins.keep, tuple(children))
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
-        if self._sites is not None:
-            await asyncio.to_thread(self._sites.put, lanes)
-        elif lanes:
-            raise HostError("Sites cannot be filtered here: this is not the service of a PC", _SITES_ADVICE)
+        await asyncio.to_thread(self._sites.put, lanes)
 
     def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
-        if self._sites is None:
-            return None
-        # here: only the one service of a PC has a resolver
-        from agent.platforms.linux import resolving
-
-        return resolving.Resolver(heard, changed)
+        return self._sites.resolver(heard, changed)
 
     def name_servers(self) -> tuple[str, ...]:
         return self._name_servers()
 
-    async def _end_account(self, session: str, ending: Ending, why: str) -> None:
-        """Without logind: log out by stopping what the account runs."""
-        name = next((name for name in self._owners.people if fallback_id(name) == session), None)
-        if name is None or session not in self._session_ids:
-            raise _no_session(session)
-        if ending == "freeze" and self._freezer.present:
-            self._freezer.freeze(self._owners.people[name].uid)
-            return
-        if ending != "logout":
-            raise HostError(
-                f"This PC cannot {ending} a session: {why or 'logind is not there'}",
-                "Choose logout as the ending in the policy, or use a system with systemd-logind.",
-            )
-        await self._stop_all(name)
-
-    async def _stop_all(self, account: str) -> None:
+    def _stop_all(self, account: str) -> None:
         self._watching.scan(self._stopping.touched())
         for process in self._watching.table.processes:
             if process.account == account:
-                await self.stop(process.pid, process.started, at_once=False)
+                self._stop(process.pid, process.started, at_once=False)
 
     # ---- keeping up ----------------------------------------------------------------------------------------------
 
@@ -334,16 +256,13 @@ class LinuxHost:
         if self._kept is not None and now - self._kept < _HOUSEKEEPING:
             return
         self._kept = now
-        self._evidence.sound.look(now)
-        files = tuple(_mtime(path) for path in _ACCOUNT_FILES)
-        if files != self._account_files:
-            self._account_files = files
+        self._presence.evidence.sound.look(now)
+        if self._account_files.changed():
             self._people += 1
             self._resolve()
             self._study.aside(self._repair_logins)
-            if self._sites is not None:
-                self._study.aside(self._sites.refresh)
-        logged_in = frozenset(login.name for login in self._logged())
+            self._study.aside(self._sites.refresh)
+        logged_in = frozenset(login.name for login in self._presence.logged())
         if logged_in != self._logged_in:
             self._logged_in = logged_in
             self._people += 1
@@ -362,62 +281,13 @@ class LinuxHost:
             self._watching.watch(owners)
             self._standing.owners = owners
             self._gating.watch(owners)
-            self._endings.watch(owners)
-
-    # ---- sessions ------------------------------------------------------------------------------------------------
-
-    def _sessions(self, now: Millis) -> tuple[Session, ...]:
-        logind = self._logind
-        if logind is not None and logind.present:
-            self._endings.look(self._watching.table.processes, logind.logins.values())
-            frozen = self._endings.frozen()
-            self._endings.keep(logind, frozen, now)
-            mine = watched(logind.logins.values(), self._owners)
-            seen = [
-                self._evidence.of(session_of(login, name, frozen), login.uid, seated=bool(login.seat), now=now)
-                for login, name in mine
-            ]
-            return (*seen, *self._endings.outside(frozen))
-        people, still = self._owners.people, self._endings.frozen()
-        found = self._fallback.sessions(
-            self._owners, self._watching.table.processes, self._watching.table.on_terminal, still
-        )
-        return tuple(self._evidence.of(one, people[one.account].uid, seated=True, now=now) for one in found)
-
-    def _look_at_locks(self) -> None:
-        if self._loop is not None:
-            self._timers["locks"] = self._loop.call_later((LOCKS_WITHIN + 100) / 1000, self._sessions_changed)
-
-    def _logged(self) -> tuple[Login, ...]:
-        """Sessions of people, not of the system's own accounts."""
-        logins = () if self._logind is None else tuple(self._logind.logins.values())
-        return tuple(
-            login for login in logins if login.is_person and login.uid >= _FIRST_PERSON and login.uid != _NOBODY
-        )
-
-    def _sessions_changed(self) -> None:
-        if self._wake is not None:
-            self._wake()
-
-    def _wake_soon(self) -> None:
-        if "wake" not in self._timers and self._loop is not None:
-            self._timers["wake"] = self._loop.call_later(_WAKE_AFTER, self._awaken)
-
-    def _awaken(self) -> None:
-        self._timers.pop("wake", None)
-        self._sessions_changed()
-
-    def _blind(self) -> tuple[str, ...]:
-        own = os.geteuid()
-        if own == 0 or all(person.uid == own for person in self._owners.people.values()):
-            return ()
-        return ("Programs of other accounts cannot be looked at, because the service does not run as root.",)
+            self._presence.watch(owners)
 
     def _degraded(self) -> tuple[str, ...]:
         said = list(self._gating.degraded())
         if not self._watching.told and self._gating.why:
             said.append("Program starts are found by a scan once a second, not as they happen.")
-        if self._logind is None or not self._logind.present:
+        if self._presence.why:
             said.append("Sessions are guessed from running programs, because systemd-logind cannot be reached.")
         said += (finding.title for finding in findings.of_packages(self._identifier.packages))
         return tuple(said)
@@ -425,14 +295,3 @@ class LinuxHost:
 
 def _owns_nothing(_: int) -> bool:
     return False
-
-
-def _no_session(session: str) -> HostError:
-    return HostError(f"There is no session {session} of a watched account", "It has probably ended already.")
-
-
-def _mtime(path: str) -> int:
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return 0

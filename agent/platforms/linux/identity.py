@@ -30,13 +30,12 @@ from agent.platforms.linux.launchers import Launchers
 from agent.platforms.linux.mounts import Mounts, Pace, Spot
 from agent.platforms.linux.packages import Content, Owned, Packages
 from agent.platforms.linux.permissions import follow, loads_safely, protected
-from agent.platforms.linux.scripts import Inner
+from agent.platforms.linux.programfiles import Place, base_name, clean, reopen, runner_of, shebang_of, windows_file
 
 HASH_NOW = 1 << 20
 """Files of the account's own up to this size (bytes) are hashed on the spot, under a millisecond; larger ones later."""
 
 _DEPTH = 4
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _SNAP = re.compile(r"^/(?:var/lib/snapd/)?snap/([a-z0-9][a-z0-9-]*)/[^/]+/")
 _FLATPAK = re.compile(r"^(?:/var/lib/flatpak|/.+/\.local/share/flatpak)/app/([A-Za-z0-9._-]+)/")
 
@@ -71,7 +70,7 @@ class Identifier:
             if spot.path.startswith("/memfd:"):
                 return ProgramId(name=clean(spot.path[7:]) or "memfd")
             sure = spot.sure and self._faithful(pid, spot.path, person)
-            place = _Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
+            place = Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
             kind = interpreters.family(place.name)
             if kind:
                 found = self._inside(kind, place, procfs.cmdline(pid), person, pid, _DEPTH)
@@ -98,7 +97,7 @@ class Identifier:
             return ProgramId(name=clean(spot.path[7:]) or "memfd")
         if spot.pace is not Pace.NEVER and not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
-        place = _Place(spot.path, spot.sure, fd, spot.pace, spot.gone)
+        place = Place(spot.path, spot.sure, fd, spot.pace, spot.gone)
         return self._finish(place, place.name, person, "", place.handle)
 
     def file(self, path: str, person: Person) -> ProgramId | None:
@@ -106,22 +105,22 @@ class Identifier:
         real = os.path.realpath(path)
         if not os.path.isfile(real):
             return None
-        place = _Place(real, True, real)
+        place = Place(real, True, real)
         ending = real.rpartition(".")[2].lower()
         if ending == "jar":
-            return self._inside("java", _runner("java"), ["java", "-jar", real], person, 0, _DEPTH)
+            return self._inside("java", runner_of("java"), ["java", "-jar", real], person, 0, _DEPTH)
         if ending in ("exe", "msi"):
-            return self._inside("wine", _runner("wine"), ["wine", real], person, 0, _DEPTH)
+            return self._inside("wine", runner_of("wine"), ["wine", real], person, 0, _DEPTH)
         if not os.access(real, os.X_OK):
             return None
-        shebang = _shebang(real)
+        shebang = shebang_of(real)
         if shebang:
             words = [*shebang, real]
-            runner = _runner(words[0])
+            runner = runner_of(words[0])
             kind = interpreters.family(runner.name)
             if kind == "env" and len(words) > 2:
                 words = words[2 if words[1] == "-S" else 1 :]
-                runner = _runner(words[0])
+                runner = runner_of(words[0])
                 kind = interpreters.family(runner.name)
             if kind:
                 return self._inside(kind, runner, words, person, 0, _DEPTH)
@@ -129,7 +128,7 @@ class Identifier:
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
-    def _plain(self, pid: int, place: _Place, person: Person) -> ProgramId:
+    def _plain(self, pid: int, place: Place, person: Person) -> ProgramId:
         if appimages.INSIDE.search(place.path):
             return self._image(pid, place.path, person)
         return self._finish(place, place.name, person, "", place.handle)
@@ -142,14 +141,14 @@ class Identifier:
         fd = procfs.open_exe(server) if server is not None else -1
         if server is None or fd < 0:
             image = procfs.environ(pid, "APPIMAGE").get("APPIMAGE", "")
-            return ProgramId(name=clean(_base(image or path)), path=clean(image or path), interpreter=clean(path),
+            return ProgramId(name=clean(base_name(image or path)), path=clean(image or path), interpreter=clean(path),
                              application=True)  # fmt: skip
         try:
             spot = self.mounts.spot(fd, server)
             if spot is None:
-                return ProgramId(name=clean(_base(path)), path=clean(path), application=True)
+                return ProgramId(name=clean(base_name(path)), path=clean(path), application=True)
             sure = spot.sure and self._faithful(server, spot.path, person)
-            place = _Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
+            place = Place(spot.path, sure, f"/proc/self/fd/{fd}", spot.pace, spot.gone)
             found = self._finish(place, place.name, person, path, place.handle)
             if not sure or self._injected(server, "", person):
                 # Code of the account's own may serve something else than the image.
@@ -158,7 +157,7 @@ class Identifier:
         finally:
             os.close(fd)
 
-    def _inside(self, kind: str, runner: _Place, argv: list[str], person: Person, pid: int, depth: int) -> ProgramId:
+    def _inside(self, kind: str, runner: Place, argv: list[str], person: Person, pid: int, depth: int) -> ProgramId:
         found = interpreters.inner(kind, runner.name, argv)
         if found.own:
             if appimages.INSIDE.search(runner.path) and pid:
@@ -167,7 +166,7 @@ class Identifier:
         if kind in ("flatpak", "snap"):
             return self._launched(kind, found.name, runner, person)
         if kind == "wine":
-            found = _windows_file(found, pid, person)
+            found = windows_file(found, pid, person)
         if not found.file:
             # Code from the command line, standard input or a module path: nothing on disk answers for it, and whoever
             # allows the interpreter has not allowed that.
@@ -188,7 +187,7 @@ class Identifier:
         )
         return identity if safe or not identity.protected else _unproven(identity)
 
-    def _launched(self, kind: str, name: str, runner: _Place, person: Person) -> ProgramId:
+    def _launched(self, kind: str, name: str, runner: Place, person: Person) -> ProgramId:
         """``flatpak run`` and ``snap run`` on the way to becoming an app, which is judged by itself when it is there.
 
         The app is the one that the machine's own installation has, unless the account has one of that name, which comes first.
@@ -202,14 +201,14 @@ class Identifier:
         return ProgramId(name=clean(name), path=clean(runner.path) if known else "", interpreter=clean(runner.path),
                          package=f"{kind}:{app}" if known else "", protected=known, application=True)  # fmt: skip
 
-    def _script(self, file: str, pid: int, person: Person) -> _Place:
+    def _script(self, file: str, pid: int, person: Person) -> Place:
         """The file that an interpreter was told to run, as sure as the way to it is out of the account's hands."""
         path = self._absolute(file, pid)
         way = follow(path, person, self.mounts) if path else None
         if way is None:
-            return _Place(path or file, False, "", Pace.NEVER)
+            return Place(path or file, False, "", Pace.NEVER)
         mount = self.mounts.governing(way.path)
-        return _Place(way.path, way.steady, way.path, mount.pace if mount is not None else Pace.NEVER)
+        return Place(way.path, way.steady, way.path, mount.pace if mount is not None else Pace.NEVER)
 
     def _loads_safely(self, file: str, pid: int, person: Person) -> bool:
         path = self._absolute(file, pid)
@@ -262,7 +261,7 @@ class Identifier:
         finally:
             os.close(fd)
 
-    def _finish(self, place: _Place, name: str, person: Person, interpreter: str, handle: str | int) -> ProgramId:
+    def _finish(self, place: Place, name: str, person: Person, interpreter: str, handle: str | int) -> ProgramId:
         safe, package = self._owner(place, person)
         return ProgramId(
             name=clean(name),
@@ -274,7 +273,7 @@ class Identifier:
             interpreter=clean(interpreter),
         )
 
-    def _owner(self, place: _Place, person: Person) -> tuple[bool, str]:
+    def _owner(self, place: Place, person: Person) -> tuple[bool, str]:
         """Whether a file is protected, and its package.  What is not as its package brought it is neither."""
         if not (place.sure and place.pace is Pace.QUICK and protected(place.path, person)):
             return False, ""
@@ -288,14 +287,14 @@ class Identifier:
             return True, ""
         return (False, "") if content is Content.CHANGED else (True, owned.id)
 
-    def _content(self, place: _Place, owned: Owned) -> Content:
+    def _content(self, place: Place, owned: Owned) -> Content:
         if place.gone:
             # Replaced while it runs, by an upgrade: what is noted now is the new file's.
             return Content.PENDING
         content = self.packages.content(place.handle, owned)
         if content is not Content.PENDING:
             return content
-        fd = _reopen(place.handle)
+        fd = reopen(place.handle)
         if fd is None:
             return content
         large = os.fstat(fd).st_size > HASH_NOW or not owned.database.quick
@@ -313,7 +312,7 @@ class Identifier:
         known = self.hashes.known(handle) if pace is Pace.QUICK else ""
         if known:
             return known
-        fd = _reopen(handle)
+        fd = reopen(handle)
         if fd is None:
             return ""
         if (pace is not Pace.QUICK or os.fstat(fd).st_size > HASH_NOW) and self.hash_later is not None:
@@ -325,72 +324,10 @@ class Identifier:
             os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A file: its path as this service names it, whether that is proven, where its bytes can be read and how fast."""
-
-    path: str
-    sure: bool
-    handle: str | int
-    """A path, or an open descriptor; empty when there is nothing to read."""
-    pace: Pace = Pace.QUICK
-    gone: bool = False
-    """Its name was taken away or given to another file since it was opened."""
-
-    @property
-    def name(self) -> str:
-        return _base(self.path)
-
-
-def clean(text: str) -> str:
-    """Text that every face can show and every frame can carry: odd bytes and control characters become U+FFFD."""
-    text = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
 def _unproven(program: ProgramId) -> ProgramId:
     """The same without what it does not deserve: its place and its package."""
     return replace(program, protected=False, package="")
 
 
-def _reopen(handle: str | int) -> int | None:
-    try:
-        return os.dup(handle) if isinstance(handle, int) else os.open(handle, _READ)
-    except (OSError, ValueError):
-        return None
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2] or path
-
-
 def _jar(path: str) -> bool:
     return path.endswith((".jar", ".java"))
-
-
-def _runner(command: str) -> _Place:
-    for folder in ("", "/usr/local/bin/", "/usr/bin/", "/bin/"):
-        path = os.path.realpath(folder + command) if (folder or command.startswith("/")) else ""
-        if path and os.path.isfile(path):
-            return _Place(path, True, path)
-    return _Place(command, False, "")
-
-
-def _shebang(path: str) -> list[str]:
-    head = procfs.read(path, 256)
-    if not head.startswith(b"#!"):
-        return []
-    return os.fsdecode(head[2:].partition(b"\n")[0].strip()).split(None, 1)
-
-
-def _windows_file(found: Inner, pid: int, person: Person) -> Inner:
-    """The file behind a Windows path: ``Z:`` is ``/``, ``C:`` lies in the Wine prefix."""
-    match = re.match(r"^([A-Za-z]):[\\/](.*)$", found.file)
-    if not match:
-        return found if found.file.startswith("/") else Inner(found.name)
-    rest = match.group(2).replace("\\", "/")
-    if match.group(1) in "zZ":
-        return Inner(found.name, f"/{rest}")
-    prefix = procfs.environ(pid, "WINEPREFIX").get("WINEPREFIX") if pid else None
-    prefix = prefix or (f"{person.home}/.wine" if person.home else "")
-    return Inner(found.name, f"{prefix}/drive_{match.group(1).lower()}/{rest}" if prefix else "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
@@ -17,15 +17,53 @@ from agent import resources
 from agent.clock import Millis
 from agent.errors import HostError
 from agent.filter import chromium, nft
+from agent.filter.control import Ask, Used
 from agent.model.site import SiteLane
 from agent.model.snapshot import Mended
-from agent.platforms.base import Finding
+from agent.platforms.base import Finding, Resolver
 from agent.platforms.linux import accounts
 from agent.platforms.linux.browsers import Audience, Browsers
 from agent.platforms.linux.firewall import Firewall
 from agent.platforms.linux.stubs import Stubs
 
 log = logging.getLogger(__name__)
+
+_UNIT_ONLY = "Sites are filtered by the service of its unit only."
+
+
+class Unfiltered:
+    """In place of ``SiteLanes`` where sites are not filtered: in a trial, in tests, in a service without its unit."""
+
+    names_why = browsers_why = _UNIT_ONLY
+    troubles: tuple[str, ...] = ()
+
+    def put(self, lanes: Sequence[SiteLane]) -> None:
+        if lanes:
+            raise HostError(
+                "Sites cannot be filtered here: this is not the service of a PC",
+                "Install Fairtime as a service (installer/linux/install.sh).",
+            )
+
+    def refresh(self) -> None:
+        """There is nothing to keep."""
+
+    def close(self) -> None:
+        """Nothing was put."""
+
+    def mend(self, now: Millis) -> None:
+        """Nothing breaks."""
+
+    def look(self, now: Millis) -> bool:
+        return False
+
+    def take(self) -> tuple[Mended, ...]:
+        return ()
+
+    def findings(self) -> tuple[Finding, ...]:
+        return ()
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        return None
 
 
 class SiteLanes:
@@ -98,6 +136,22 @@ class SiteLanes:
     @property
     def troubles(self) -> tuple[str, ...]:
         return (*self.firewall.troubles, *self.browsers.troubles, *self.stubs.troubles)
+
+    @property
+    def names_why(self) -> str:
+        """Why questions for names are not led to the resolver; empty when they are."""
+        return self.firewall.why
+
+    @property
+    def browsers_why(self) -> str:
+        """The same of the browsers' rules."""
+        return self.browsers.why
+
+    def resolver(self, heard: Callable[[Used | Ask], None], changed: Callable[[], None]) -> Resolver | None:
+        # here: only the one service of a PC has a resolver
+        from agent.platforms.linux import resolving
+
+        return resolving.Resolver(heard, changed)
 
     def findings(self) -> tuple[Finding, ...]:
         return (*self.browsers.findings(), *self.stubs.findings())

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.clock import DAY, Millis
+from agent.clock import DAY, SECOND, Millis
 from agent.core.rules import ChildRules, Plan, clock_words
 from agent.core.schedule import (
     Span,
@@ -81,12 +81,10 @@ def moment(rules: ChildRules, wall: Millis, last: Moment | None = None) -> Momen
 def allowance(
     rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant], folding: Folding, counts: bool
 ) -> Allowance:
-    """What is left, and why.  ``counts``: what runs now counts (else minutes do not bind)."""
+    """What is left, and why.  ``counts``: what runs now counts (else minutes do not bind); ``grants``: the oldest first."""
     today = usage.days.get(now.today, NO_USE)
     given = [grant for grant in grants if grant.child == rules.name]
-    more = sum(g.seconds for g in given if g.kind == "time" and g.seconds > 0 and g.day == now.today) * 1000
-    fewer = sum(g.seconds for g in given if g.kind == "time" and g.seconds < 0 and g.day == now.today) * 1000
-    extra = 0 if usage.lost and not more else max(0, more - today.extra)
+    extra, fewer = _extra_and_fewer(given, now.today, today.extra)
     minutes = _minutes(rules, now, usage, today, fewer) if counts else []
     limits = [*_window(rules, now), *minutes]
     locks = [*_break(now, folding), *_locks(now.wall, given, rules)]
@@ -107,6 +105,20 @@ def allowance(
         found = (binding, *found)
     hours_shut = any(c.kind == "window" and c.left == 0 for c in limits)
     return Allowance(natural, extra, remaining, found, binding, not hard and not hours_shut)
+
+
+def takeable(rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Grant]) -> Millis | None:
+    """The most that can be taken away today, so that what is given later is there in full; ``None``: all of the day.
+
+    ``grants``: the oldest first.
+    """
+    today = usage.days.get(now.today, NO_USE)
+    extra, fewer = _extra_and_fewer((g for g in grants if g.child == rules.name), now.today, today.extra)
+    if usage.lost:
+        return extra
+    if now.plan.budget is None:
+        return extra or None
+    return max(0, _budget_today(rules, now, now.plan.budget, usage, fewer) - (today.total - today.extra)) + extra
 
 
 def paused(grants: Iterable[Grant], wall: Millis) -> bool:
@@ -152,6 +164,29 @@ def _window(rules: ChildRules, now: Moment) -> list[Constraint]:
     ]
 
 
+def _extra_and_fewer(given: Iterable[Grant], today: str, used: Millis) -> tuple[Millis, Millis]:
+    """Extra time that is left, and what is taken from the day's own minutes.  ``used``: of extra time.
+
+    What a guardian takes away goes off extra time that was given before and is not used, then off the day's own minutes.
+    """
+    more = taken = back = 0
+    for grant in given:
+        if grant.kind != "time" or grant.day != today:
+            continue
+        if grant.seconds > 0:
+            more += grant.seconds * SECOND
+        else:
+            taken -= grant.seconds * SECOND
+            back += min(-grant.seconds * SECOND, more - back)
+    unused = max(0, more - used)
+    back = min(back, unused)
+    return unused - back, taken - back
+
+
+def _budget_today(rules: ChildRules, now: Moment, budget: Millis, usage: Usage, fewer: Millis) -> Millis:
+    return max(0, budget + saved(rules, now.day, usage) - fewer)
+
+
 def _minutes(rules: ChildRules, now: Moment, usage: Usage, today: DayUse, fewer: Millis) -> list[Constraint]:
     plan, found = now.plan, []
     span = holding(now.wall, now.free)
@@ -163,7 +198,7 @@ def _minutes(rules: ChildRules, now: Moment, usage: Usage, today: DayUse, fewer:
             Constraint(kind="day", rule=f"{rules.name}/lost", left=later, sentence=text, again=_tomorrow(rules, now))
         ]
     if plan.budget is not None:
-        limit = max(0, plan.budget + saved(rules, now.day, usage) + fewer)
+        limit = _budget_today(rules, now, plan.budget, usage, fewer)
         left = max(0, limit - (today.total - today.extra)) + later
         found.append(_budget("day", f"today's {duration_words(limit)}", "tomorrow", left, rules, _tomorrow(rules, now)))
     elif fewer:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from agent.clock import SECOND, Millis
 from agent.core.authorize import RIGHTS_LAST
+from agent.core.constraints import takeable
 from agent.core.holding import identity_of
 from agent.core.learning import SHORTEST
 from agent.core.learning import sentence as learning_sentence
@@ -144,6 +145,8 @@ class Acts:
         wish = _Wish(body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
         grant = self._grant(connection, wish)
         sentence = self._put(connection, grant, await self.seals.seal(grant))
+        if body.kind == "time" and grant.seconds != body.seconds:
+            sentence += " There was no more to take."
         return Done(sentence=sentence, id=grant.id)
 
     def _grant(self, connection: Connection, wish: _Wish) -> Grant:
@@ -161,6 +164,7 @@ class Acts:
             if seconds == 0:
                 raise Refused("How many minutes?", "Give more (30) or fewer (-30).")
             self._within_ceiling(child, seconds)
+            seconds = max(seconds, -self._takeable(child, -seconds)) if seconds < 0 else seconds
             return replace(base, seconds=seconds, day=self.loop.engine.today(child).isoformat())
         if kind == "lock":
             # Without a time a lock lasts until it is released: "lock now" means until a guardian says otherwise.
@@ -237,6 +241,18 @@ class Acts:
                 f"The policy lets guardians add at most {duration_words(ceiling)} a day",
                 "Change grant_ceiling in the policy if that is too little.",
             )
+
+    def _takeable(self, name: str, seconds: int) -> int:
+        """As many of these seconds as there are to take away today."""
+        child = self.loop.engine.children.get(name)
+        if child is None or child.moment is None:  # before the first tick nobody knows
+            return seconds
+        left = takeable(child.rules, child.moment, child.usage, self.loop.engine.grants_of(name))
+        if left == 0:
+            raise Refused(
+                f"{name} has no minutes left today", "Nothing was taken away. “fairtime lock” closes the screen."
+            )
+        return seconds if left is None else min(seconds, -(-left // SECOND))
 
     def _program(self, child: str, subject: str) -> str:
         """What a permission for ``subject`` rests on: something that cannot be renamed."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from agent.clock import DAY, HOUR, MINUTE
-from agent.core.constraints import Allowance, allowance, moment, saved
+from agent.clock import DAY, HOUR, MINUTE, Millis
+from agent.core.constraints import Allowance, allowance, moment, saved, takeable
 from agent.core.rules import ChildRules
 from agent.model.grant import Grant
 from agent.model.usage import DayUse, Folding, Usage
@@ -309,6 +311,96 @@ def test_minutes_taken_away() -> None:
     )
     both = left(child, "15:00", used(20), extra(-15), extra(10))
     assert (both.extra, both.remaining) == (10 * MINUTE, 35 * MINUTE)
+
+
+def test_what_was_given_is_taken_back_before_the_days_own_minutes() -> None:
+    child = mia('budget = { all = "1h" }')
+    back = left(child, "15:00", used(20), extra(120), extra(-120))
+    assert (back.extra, back.remaining) == (0, 40 * MINUTE)
+    part = left(child, "15:00", used(20), extra(120), extra(-90))
+    assert (part.extra, part.remaining) == (30 * MINUTE, 70 * MINUTE)
+    more = left(child, "15:00", used(20), extra(30), extra(-50))
+    assert (more.extra, more.remaining) == (0, 20 * MINUTE)
+    assert only(more).sentence == "20 min left of today's 40 min."
+
+
+def test_what_was_given_for_after_hours_is_taken_back() -> None:
+    child = mia('windows = { all = ["09:00-10:00"] }\nbudget = { all = "1h" }')
+    assert left(child, "20:00", NOTHING, extra(120)).remaining == 120 * MINUTE
+    assert left(child, "20:00", NOTHING, extra(120), extra(-120)).remaining == 0
+    assert left(child, "09:00", NOTHING, extra(120), extra(-120)).remaining == 60 * MINUTE
+    unbounded = mia('windows = { all = ["09:00-10:00"] }')
+    assert left(unbounded, "20:00", NOTHING, extra(120), extra(-120)).remaining == 0
+    assert left(unbounded, "09:00", NOTHING, extra(120), extra(-120)).remaining == 60 * MINUTE
+
+
+def test_what_was_used_of_extra_time_is_not_taken_twice() -> None:
+    child = mia('budget = { all = "1h" }')
+    part = Usage(child="mia", days={MONDAY.isoformat(): DayUse(total=110 * MINUTE, extra=50 * MINUTE)})
+    assert left(child, "15:00", part, extra(120), extra(-70)).remaining == 0
+    assert left(child, "15:00", part, extra(120), extra(-60)).remaining == 10 * MINUTE
+    evening = Usage(child="mia", days={MONDAY.isoformat(): DayUse(total=50 * MINUTE, extra=50 * MINUTE)})
+    found = left(child, "15:00", evening, extra(60), extra(-30))
+    assert (found.extra, found.remaining) == (0, 40 * MINUTE), "ten were left of the extra time, twenty go off the day"
+
+
+def test_what_is_given_after_something_was_taken_is_there_in_full() -> None:
+    child = mia('windows = { all = ["09:00-10:00"] }\nbudget = { all = "1h" }')
+    assert left(child, "20:00", NOTHING, extra(-15), extra(30)).remaining == 30 * MINUTE
+    assert left(child, "20:00", NOTHING, extra(20), extra(-15), extra(30)).remaining == 35 * MINUTE
+
+
+def test_how_much_can_be_taken_away() -> None:
+    def most(limits: str, usage: Usage, *some: Grant) -> Millis | None:
+        child = mia(limits)
+        return takeable(child, now(child), usage, some)
+
+    hour = 'budget = { all = "1h" }\n'
+    assert most(hour, used(20)) == 40 * MINUTE
+    assert most(hour, used(20), extra(30)) == 70 * MINUTE
+    assert most(hour, used(20), extra(30), extra(-50)) == 20 * MINUTE
+    assert most(hour, used(20), extra(30), extra(-99)) == 0
+    assert most(hour, used(20), extra(30, child="leo")) == 40 * MINUTE
+    assert most(hour + 'windows = { all = ["20:00-21:00"] }', NOTHING) == 60 * MINUTE, "it is for later"
+    assert most("", NOTHING) is None
+    assert most("", NOTHING, extra(30)) == 30 * MINUTE
+    assert most("", NOTHING, extra(30), extra(-30)) is None
+    lost = Usage(child="mia", days={}, lost=True)
+    assert (most(hour, lost), most(hour, lost, extra(10))) == (0, 10 * MINUTE)
+
+
+@given(acts=st.lists(st.tuples(st.sampled_from(("use", "give", "take")), st.integers(1, 90)), max_size=8))
+def test_minutes_of_a_day_add_up_whatever_is_given_and_taken(acts: list[tuple[str, int]]) -> None:
+    child = mia('budget = { all = "1h" }')
+    total = of_extra = 0
+    answers: list[Grant] = []
+
+    def so_far() -> Usage:
+        return Usage(child="mia", days={MONDAY.isoformat(): DayUse(total=total, extra=of_extra)})
+
+    def found() -> Allowance:
+        return left(child, "15:00", so_far(), *answers)
+
+    for number, (what, minutes) in enumerate(acts):
+        before = found()
+        assert before.remaining is not None
+        assert before.natural is not None
+        millis = minutes * MINUTE
+        if what == "use":
+            millis = min(millis, before.remaining)
+            of_extra += max(0, millis - before.natural)
+            total += millis
+            expected = before.remaining - millis
+        elif what == "give":
+            answers.append(extra(minutes, name=str(number)))
+            expected = before.remaining + millis
+        else:
+            most = takeable(child, now(child), so_far(), answers)
+            assert most == before.remaining
+            millis = min(millis, most)
+            answers.append(extra(-millis / MINUTE, name=str(number)))
+            expected = before.remaining - millis
+        assert found().remaining == expected
 
 
 def test_minutes_taken_away_where_none_are_counted_end_the_day() -> None:

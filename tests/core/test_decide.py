@@ -56,15 +56,15 @@ def test_a_verdict_says_all_there_is() -> None:
     assert (verdict.child, verdict.day, verdict.stage) == ("mia", DAY, "open")
     assert verdict.remaining == 45 * MINUTE
     assert verdict.binding is not None
-    assert verdict.binding.sentence == "35 min left of today's 55 min."
+    assert verdict.binding.sentence == "40 min left of today's 1 h."
     assert verdict.constraints == (verdict.binding,)
     assert (verdict.in_use, verdict.free_now) == (True, False)
-    assert (verdict.used_today, verdict.granted_today, verdict.extra_left) == (20 * MINUTE, 5 * MINUTE, 10 * MINUTE)
+    assert (verdict.used_today, verdict.granted_today, verdict.extra_left) == (20 * MINUTE, 5 * MINUTE, 5 * MINUTE)
     assert verdict.notes == ()
     seen = found.seen
     assert (seen.child, seen.activity, seen.counts, seen.paused) == ("mia", Activity.USED, True, False)
     assert (seen.programs, seen.groups) == (("chess", "sums"), ("games", "school"))
-    assert (seen.natural_left, seen.extra_left) == (35 * MINUTE, 10 * MINUTE)
+    assert (seen.natural_left, seen.extra_left) == (40 * MINUTE, 5 * MINUTE)
     assert (clock("16:00"), clock("17:00")) in seen.free
     assert found.effects == ()
     assert found.disagreement is False

@@ -1,5 +1,7 @@
 """From what is known of a program to the rule that judges it, most specific first.
 
+A browser that keeps no rules for sites is closed where site rules close anything, unless a rule names it (``core.browsers``).
+
 Precedence: SHA-256 → signer → package → path that the child cannot write → name (restrictions only) → group → default.
 A rule for a catalogue ``program`` matches by the strongest of these that the catalogue knows.  A *strong* match rests on
 something the child cannot change; a weak one (a bare file name) may restrict a program, but never allow it, never free it
@@ -12,8 +14,10 @@ the desktop (shells, buses, panels) is allowed and not recorded: it is not what 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from agent.core import browsers
 from agent.core.rules import ChildRules, Plan, ProgramLimit, hours_on
 from agent.core.schedule import Span, spans
 from agent.model.policy import Action, CatalogueEntry
@@ -105,6 +109,11 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
     default: Action = "allow" if plumbing else plan.unknown
     key = entry.id if entry else program.package.partition(":")[2] or program.name
     title = entry.name if entry else program.name
+    named = best is not None and (best[0] < NAME or best[1].action == "block")
+    if entry is not None and not named and not browsers.keeps_rules(entry, program) and browsers.closes(plan.sites):
+        rule = f"{rules.name}/{browsers.RULE}"
+        said = _said(key, title, rule, "block", not plan.count_listed, groups, browsers.sentence(title))
+        return Match(key, said, strong_entry)
     if best is None:
         action = default
         if entry is not None and entry.group == "system" and strong_entry:
@@ -185,30 +194,38 @@ def _catalogue(rules: ChildRules, program: ProgramId) -> tuple[CatalogueEntry | 
     """The catalogue entry this program is, and whether more than its file name says so."""
     weak: CatalogueEntry | None = None
     kind, _, package = program.package.partition(":")
+    # Its package first: an application of another maker's may bring a file of a well-known name (Flatpaks of Chromium do).
+    if package:
+        for entry in rules.catalogue.values():
+            if package in _packages(entry, kind):
+                return entry, True
     for entry in rules.catalogue.values():
         linux, windows, mac = entry.linux, entry.windows, entry.macos
-        if linux is not None:
-            listed = {"deb": linux.package, "rpm": linux.package, "flatpak": linux.flatpak, "snap": linux.snap}.get(
-                kind, []
-            )
-            if package and package in listed:
+        if linux is not None and program.name in linux.binary:
+            if program.protected:
                 return entry, True
-            if program.name in linux.binary:
-                if program.protected:
-                    return entry, True
-                weak = weak or entry
-        if windows is not None:
-            if package and windows.appx == package:
+            weak = weak or entry
+        if windows is not None and program.name in windows.binary:
+            if program.signer and windows.publisher == program.signer:
                 return entry, True
-            if program.name in windows.binary:
-                if program.signer and windows.publisher == program.signer:
-                    return entry, True
-                weak = weak or entry
+            weak = weak or entry
         if mac is not None and program.name in mac.binary:
             if program.signer and mac.team == program.signer:
                 return entry, True
             weak = weak or entry
     return weak, False
+
+
+def _packages(entry: CatalogueEntry, kind: str) -> Collection[str]:
+    """The names it has among packages of a kind."""
+    linux, windows = entry.linux, entry.windows
+    if kind in ("deb", "rpm"):
+        return linux.package if linux is not None else ()
+    if kind == "flatpak":
+        return linux.flatpak if linux is not None else ()
+    if kind == "snap":
+        return linux.snap if linux is not None else ()
+    return (windows.appx,) if windows is not None and windows.appx else ()
 
 
 def _groups(rules: ChildRules, program: ProgramId, entry: CatalogueEntry | None) -> tuple[str, ...]:

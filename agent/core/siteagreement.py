@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.core.browsers import closes
 from agent.core.rules import ChildRules, Plan
 from agent.core.siterules import SiteLimit, mode_of, safe_search, site_limits, youtube
 from agent.core.timewords import duration_words
 from agent.model.policy import HoursByDay
 
 _FIRST = {
-    "allow-list": "Only what is named here is open. You can ask for any other site.",
+    "allow-list": "Only what is named here is open. You can ask for any other site; a no holds for the day.",
     "block-list": "All sites are open, except what is named here.",
-    "ask": "A site that is not named here opens when you ask for it and a guardian says yes.",
+    "ask": "A site that is not named here opens when you ask for it and a guardian says yes. A no holds for the day.",
 }
 _WORDS = {"allow": "open", "ask": "only after asking", "block": "closed"}
 
@@ -29,6 +30,8 @@ def site_sentences(rules: ChildRules, plan: Plan, days: Mapping[str, str]) -> li
             word = _WORDS[action]
             found.append(f"{word[0].upper()}{word[1:]}: {', '.join(names)}.")
     found += [_sentence(limit, days) for limit in limits[short:]]
+    if closes(sites):
+        found.append("Browsers that do not keep these rules are closed, unless a guardian allows one by name.")
     if safe_search(sites):
         found.append("Search engines leave out what is not for children.")
     if youtube(sites) != "off":

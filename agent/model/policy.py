@@ -214,6 +214,8 @@ class CatalogueEntry(_Closed, frozen=True, kw_only=True):
     id: Name
     name: Name
     group: Literal["browsers", "games", "chat", "video", "music", "school", "creation", "system"]
+    site_rules: bool | None = None
+    """A browser: whether it keeps the rules for sites that Fairtime writes for it."""
     linux: LinuxIdentity | None = None
     windows: WindowsIdentity | None = None
     macos: MacIdentity | None = None
@@ -227,6 +229,8 @@ class LinuxIdentity(_Closed, frozen=True, kw_only=True):
     snap: list[Name] = []
     binary: list[Name] = []
     """File names of its executables; evidence for limits, never for an allow."""
+    without_rules: list[Name] = []
+    """Flatpaks and snaps of a browser that do not see the rules for sites."""
 
 
 class WindowsIdentity(_Closed, frozen=True, kw_only=True):

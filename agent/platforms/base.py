@@ -69,6 +69,8 @@ class Finding:
     title: str
     advice: str = ""
     child: str = ""
+    program: str = ""
+    """What it is about: a path for ``Host.identify``, or a package (``flatpak:…``).  Told while a child may start that."""
 
 
 class Start(enum.Enum):

@@ -11,6 +11,7 @@ import msgspec
 
 from agent.core.timekeeper import disagreement
 from agent.platforms.base import Ability, Capability, Finding, Host
+from agent.service import startable
 from agent.service.loop import Loop
 
 TODAY = (
@@ -43,7 +44,8 @@ class Doctor:
     async def look(self) -> None:
         """Look again, off the loop."""
         accounts = tuple(self.loop.engine.rules.accounts)
-        self.findings = (*await asyncio.to_thread(self.host.findings, accounts), *self.more())
+        found = await asyncio.to_thread(self.host.findings, accounts)
+        self.findings = (*startable.told(found, self.host, self.loop.questions), *self.more())
         self.abilities = self.host.abilities()
 
     def all_findings(self) -> tuple[Finding, ...]:

@@ -175,7 +175,8 @@ def test_the_whole_agreement() -> None:
         "  - When nobody answers in time it is closed. The question stays open, and you can start it again.",
         "",
         "Sites",
-        "  - Only what is named here is open. You can ask for any other site.",
+        "  - Only what is named here is open. You can ask for any other site; a no holds for the day.",
+        "  - Browsers that do not keep these rules are closed, unless a guardian allows one by name.",
         "  - Search engines leave out what is not for children.",
         "  - YouTube leaves out what is not for your age.",
         "",
@@ -240,16 +241,17 @@ sites.rules = [
         MONDAY,
     )
     start = text.splitlines().index("Sites")
-    assert text.splitlines()[start + 1 : start + 8] == [
-        "  - A site that is not named here opens when you ask for it and a guardian says yes.",
+    assert text.splitlines()[start + 1 : start + 9] == [
+        "  - A site that is not named here opens when you ask for it and a guardian says yes. A no holds for the day.",
         "  - Open: Sums.example, bücher.example.",
         "  - Closed: bad.example.",
         "  - chess.example: open, 30 min today, school days 15:00 to 16:00 and 18:00 to 19:00; Saturdays not.",
         "  - videos (a.example, b.example, films): only after asking. Together.",
         "  - games: closed.",
+        "  - Browsers that do not keep these rules are closed, unless a guardian allows one by name.",
         "  - Search engines leave out what is not for children.",
     ]
-    assert text.splitlines()[start + 8] == ""
+    assert text.splitlines()[start + 9] == ""
 
 
 @pytest.mark.parametrize(

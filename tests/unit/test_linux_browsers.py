@@ -16,8 +16,9 @@ if sys.platform != "linux":
 
 from agent.errors import HostError
 from agent.model.site import HostRule, SitePlan
-from agent.platforms.linux import acl
+from agent.platforms.linux import acl, browserplaces
 from agent.platforms.linux.browsers import Audience, Browsers
+from agent.resources import load_catalogue
 
 ME = (os.geteuid(), os.getegid())
 ANA, MIA, LEO = 1001, 1002, 1003
@@ -308,6 +309,21 @@ def test_a_browser_that_takes_no_rules_is_named_with_the_rule_that_blocks_it(
     assert (finding.id, finding.severity) == ("browser-uncovered", "weak")
     assert name in finding.title
     assert rule in finding.advice
+    assert finding.program in rule, "so that the service can ask whether a child may start it"
+
+
+def test_the_catalogue_knows_every_browser_that_takes_no_rules() -> None:
+    entries = load_catalogue()["browsers"]
+    for path, name in browserplaces.UNCOVERED.items():
+        kind, _, base = path.rpartition("/")
+        found = [
+            entry
+            for entry in entries
+            if entry.linux is not None and base in (entry.linux.flatpak if "flatpak" in kind else entry.linux.binary)
+        ]
+        assert [entry.site_rules is False or base in entry.linux.without_rules for entry in found if entry.linux] == [
+            True
+        ], name
 
 
 def test_flatpak_browsers_get_theirs_where_they_look(tmp_path: Path) -> None:

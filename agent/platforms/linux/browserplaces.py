@@ -73,7 +73,18 @@ UNCOVERED = {
     "usr/bin/surf": "surf",
     "usr/bin/nyxt": "Nyxt",
     "usr/bin/angelfish": "Angelfish",
+    "usr/bin/vimb": "vimb",
+    "usr/bin/badwolf": "BadWolf",
+    "usr/bin/otter-browser": "Otter",
+    "usr/bin/morph-browser": "Morph",
     "usr/bin/netsurf-gtk": "NetSurf",
+    "usr/bin/netsurf-fb": "NetSurf",
+    "usr/bin/lynx": "Lynx",
+    "usr/bin/links": "Links",
+    "usr/bin/links2": "Links",
+    "usr/bin/elinks": "ELinks",
+    "usr/bin/w3m": "w3m",
+    "usr/bin/edbrowse": "edbrowse",
     "usr/bin/dillo": "Dillo",
     "usr/bin/seamonkey": "SeaMonkey",
     "usr/bin/palemoon": "Pale Moon",
@@ -91,9 +102,11 @@ UNCOVERED = {
     f"{_FLATPAK}/one.ablaze.floorp": "Floorp (Flatpak)",
     f"{_FLATPAK}/org.gnome.Epiphany": "GNOME Web (Flatpak)",
     f"{_FLATPAK}/org.kde.falkon": "Falkon (Flatpak)",
+    f"{_FLATPAK}/org.kde.angelfish": "Angelfish (Flatpak)",
+    f"{_FLATPAK}/org.qutebrowser.qutebrowser": "qutebrowser (Flatpak)",
     f"{_FLATPAK}/org.torproject.torbrowser-launcher": "Tor Browser (Flatpak)",
 }
-"""Browsers that take no rules of ours: programs and Flatpak applications."""
+"""Browsers that take no rules of ours: programs and Flatpak applications.  The catalogue knows each of them (``site_rules``)."""
 
 
 def present(root: Path) -> tuple[Place, ...]:
@@ -103,8 +116,8 @@ def present(root: Path) -> tuple[Place, ...]:
 
 
 def uncovered(root: Path) -> Iterator[tuple[str, str]]:
-    """``(name, how a program rule names it)`` of the browsers that are there and take no rules."""
+    """``(name, path or package)`` of the browsers that are there and take no rules."""
     for path, name in UNCOVERED.items():
         if os.path.lexists(root / path):
             application = path.removeprefix(f"{_FLATPAK}/")
-            yield name, f'package = "flatpak:{application}"' if application != path else f'path = "/{path}"'
+            yield name, f"flatpak:{application}" if application != path else f"/{path}"

@@ -129,11 +129,13 @@ class Browsers:
         """Browsers that take no rules, and other programs' files that weaken ours."""
         if not self._audiences:
             return
-        for name, rule in browserplaces.uncovered(self._root):
+        for name, program in browserplaces.uncovered(self._root):
+            rule = f'package = "{program}"' if program.startswith("flatpak:") else f'path = "{program}"'
             yield Finding(
                 "browser-uncovered", "weak", f"{name} takes no rules for sites",
                 f"Names are filtered in it, bare addresses are not. Block it in the children's programs: {{ {rule}, "
                 'action = "block" }',
+                program=program,
             )  # fmt: skip
         for place in browserplaces.present(self._root):
             yield from self._foreign(place)

@@ -154,16 +154,29 @@ def private_window(lab: Lab) -> Outcome:
     return lines(lab, user, (f'{_CHROMIUM} {way} --host-resolver-rules="MAP * {WEB4}" {SHUT}' for way in ways))
 
 
-@attack("other-browser", "a browser that takes no rules", 31, net=True)
+@attack(
+    "other-browser",
+    "a browser that takes no rules",
+    31,
+    kid=ALLOW + 'programs = [{ path = "/usr/bin/midori", action = "allow" }]\n',
+    net=True,
+)
 def other_browser(lab: Lab) -> Outcome:
-    """Named with the rule that blocks it; names are filtered in it as in any program."""
-    lab.box.run("cp /bin/true /usr/bin/falkon").check()
+    """It does not start, unless a guardian's rule names it; then ``fairtime doctor`` does."""
+    browsers = ("/usr/bin/falkon", "/usr/bin/epiphany-browser", "/usr/bin/midori")
     try:
+        for path in browsers:
+            lab.box.run(f"cp /bin/echo {path}").check()
+        ran = {path: "STARTED" in lab.box.run(f"{path} STARTED", "kid-other-browser").out for path in browsers}
         found = json.loads(lab.box.run(["fairtime", "doctor", "--json"]).check().out)["findings"]
     finally:
-        lab.box.run("rm /usr/bin/falkon").check()
+        lab.box.run(f"rm -f {' '.join(browsers)}").check()
     told = [one["advice"] for one in found if one["id"] == "browser-uncovered"]
-    return Outcome(any("/usr/bin/falkon" in words for words in told), f"doctor: {told}"[:150])
+    named = [path for path in browsers if any(path in words for words in told)]
+    return Outcome(
+        [path for path, it_ran in ran.items() if it_ran] == named == ["/usr/bin/midori"],
+        f"ran {ran}, doctor: {told}"[:150],
+    )
 
 
 @attack("any-program", "a page in a program that is no browser", 32, kid=BLOCK, net=True)

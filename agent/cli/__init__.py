@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+from agent.bundle import give_back_environment
 from agent.errors import FairtimeError
 
 COMMANDS = {
@@ -35,6 +36,7 @@ _LESS = re.compile(r"-\d[\dhms]*")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
     given = sys.argv[1:] if argv is None else argv
+    give_back_environment()
     parser = argparse.ArgumentParser(
         prog="fairtime", description="Screen-time limits for the family PC, fair and in the open."
     )

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.bundle import bundled
 from agent.errors import ConnectionFailed, FairtimeError
 from agent.ipc.answers import Status, Text
 from agent.ipc.client import Client
@@ -159,7 +160,7 @@ def _service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[byte
 
 
 def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "agent"]
+    command = [sys.executable] if bundled() else [sys.executable, "-m", "agent"]
     with log.open("wb") as file:
         return subprocess.Popen([*command, *arguments], env=environment, stdout=file, stderr=file)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from agent import bundle
+
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from agent.filter.__main__ import main; raise SystemExit(main(sys.argv[2:]))"
 
 
 def command(socket: int) -> list[str]:
     """For a resolver on this open socket: a program of its own in a bundle, else isolated Python and one folder."""
-    if getattr(sys, "frozen", False):
-        return [str(Path(sys.executable).with_name("fairtime-resolver")), str(socket)]
+    if bundle.bundled():
+        return [bundle.program("fairtime-resolver"), str(socket)]
     return [sys.executable, "-I", "-B", "-c", _CODE, str(Path(__file__).resolve().parents[2]), str(socket)]

@@ -83,9 +83,16 @@ class Service:
         self._host = host
         self._supervisor = supervisor
         self._stopping = asyncio.Event()
+        self._next = False
 
     def stop(self) -> None:
         """End soon, and orderly."""
+        self._stopping.set()
+
+    def make_room(self) -> None:
+        """End soon and keep what holds in force, for the next service that starts within seconds: an upgrade.  The gate, the
+        firewall's table and frozen sessions stay, as after a crash; the record is complete, as after a stop."""
+        self._next = True
         self._stopping.set()
 
     async def run(self) -> None:
@@ -126,7 +133,10 @@ class Service:
                 if text:
                     loop.troubles[("grants-refused", "grants")[number]] = text
             await self._serve(loop, store, audit, policies, unknown, seals)
-        finally:
+        except BaseException:
+            await host.close()
+            raise
+        if not self._next:
             await host.close()
 
     async def _serve(
@@ -225,6 +235,7 @@ class Service:
         finally:
             self._supervisor.stopping()
             await chores.stop()
+            lookout.end(settings.state)
             await list_acts.close()
             await lookout.close()
             for task in (*tasks, stopping):
@@ -310,7 +321,7 @@ class TrustedClock:
 
 
 def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
-    """Run the service in this process until SIGTERM or SIGINT; 0 after an orderly end."""
+    """Run the service in this process until SIGTERM or SIGINT, or SIGHUP to make room; 0 after an orderly end."""
     # Jobs, audit and ledger files are nobody else's, whatever the caller's mask was.
     if sys.platform != "win32":
         import os
@@ -322,6 +333,8 @@ def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
         if sys.platform != "win32":
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, service.stop)
+            # What the packages' scripts send at an upgrade (installer/linux/settings.sh).
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.make_room)
         await service.run()
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from agent import bundle
 from agent.errors import FairtimeError, HostError
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ async def run(name: str, request: bytes, *, files: Sequence[int] = (), uid: int 
     process's.
     """
     timeout = LIMITS.get(name, Limit()).seconds
-    command = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "agent"]
+    command = [bundle.program("fairtime")] if bundle.bundled() else [sys.executable, "-m", "agent"]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

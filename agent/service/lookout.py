@@ -62,7 +62,7 @@ class Lookout:
             self._task = asyncio.create_task(self._look(), name="fairtime-people")
 
     def begin(self, state: Path) -> None:
-        """At the start: tell of a tombstone, which the installation script leaves when it takes Fairtime away."""
+        """At the start: tell of a tombstone, which whoever takes Fairtime away leaves (installer/linux/settings.sh)."""
         place = state / TOMBSTONE
         try:
             with place.open("rb") as file:
@@ -74,6 +74,11 @@ class Lookout:
             log.warning("%s: %s", place, error.strerror)
             return
         self._enter("was-removed", "fairtime", f"Fairtime was taken off this PC on {when} by {who}. It is back now.")
+
+    def end(self, state: Path) -> None:
+        """At the end: where there is a tombstone, Fairtime is being taken away, and the audit's last line says so."""
+        if (state / TOMBSTONE).exists():
+            self._enter("being-removed", "fairtime", "Fairtime is being taken off this PC. Limits end here.")
 
     async def close(self) -> None:
         """Give up a look that is under way."""

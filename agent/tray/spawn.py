@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import msgspec
 
+from agent.bundle import bundled
+
 NO_TOOLKIT = 3
 """Exit code of a window process whose Python has no tkinter, or that has no display."""
 
@@ -25,7 +27,7 @@ OnDone = Callable[[Sheet | None, int], None]
 
 def command(kind: str) -> list[str]:
     """The command line of a window process."""
-    if getattr(sys, "frozen", False):
+    if bundled():
         return [sys.executable, "dialog", kind]
     return [sys.executable, "-m", "agent.tray.dialogs", kind]
 

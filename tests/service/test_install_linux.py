@@ -236,7 +236,9 @@ def test_scripts_pass_shellcheck() -> None:
     if checker is None:
         pytest.skip("shellcheck is not installed (make desktop-packages)")
     for path in sorted(INSTALLER.glob("*.sh")):
-        done = subprocess.run([checker, "--external-sources", "--severity=style", str(path)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [checker, "--external-sources", "--severity=style", str(path)], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout
 
 

@@ -225,3 +225,25 @@ async def test_a_tombstone_is_told_once(tmp_path: Path, host: FakeHost) -> None:
     assert told == ["Fairtime was taken off this PC on 2026-11-20T10:00:00Z by ana. It is back now."]
     assert told == events(state, "tamper")
     assert not (state / "removed").exists()
+
+
+async def test_the_audits_last_line_says_that_fairtime_is_being_removed(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    async with serving(state, host):
+        pass
+    assert not [action for action, _ in actions(state) if action == "being-removed"]
+    async with serving(state, host):
+        (state / "removed").write_text("2026-11-20T10:00:00Z ana\n")
+    assert actions(state)[-1] == ("being-removed", "Fairtime is being taken off this PC. Limits end here.")
+    assert events(state, "tamper")[-1] == "Fairtime is being taken off this PC. Limits end here."
+
+
+async def test_making_room_keeps_what_holds_and_a_stop_lets_go(tmp_path: Path, host: FakeHost) -> None:
+    state = tmp_path / "s"
+    await household(state, host)
+    for end, stays in ((Service.make_room, True), (Service.stop, False)):
+        async with serving(state, host) as service:
+            host.frozen.add("mia")
+            end(service)
+        assert ("mia" in host.frozen) is stays

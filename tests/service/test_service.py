@@ -197,13 +197,14 @@ def test_a_corrupted_policy_leaves_limits_in_force(home: Household) -> None:
     assert status.notes
 
 
-def test_it_ends_orderly_and_the_ledger_is_whole(home: Household) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_orderly_and_the_ledger_is_whole(home: Household, number: signal.Signals) -> None:
     home.start()
     home.run("homework")
     time.sleep(2.5)
     used = home.used()
     assert home.process is not None
-    home.process.send_signal(signal.SIGTERM)
+    home.process.send_signal(number)
     assert home.process.wait(15) == 0
     with pytest.raises(ConnectionFailed):
         home.client.call(GetStatus())

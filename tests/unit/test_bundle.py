@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from agent import bundle
 from agent.cli import main, trial
-from agent.service import jobs
+from agent.service import command, jobs
 from agent.tray import dialogs, spawn
 
 KINDS = sorted(dialogs._KINDS)
@@ -41,7 +43,9 @@ def test_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(jobs.JobFailed):
         asyncio.run(jobs.run("verify", b""))
     ((program, *words),) = started
-    assert program == sys.executable
+    assert program == str(
+        Path(sys.executable).with_name("fairtime")
+    )  # also where the service asks, a program of its own
     served: list[str] = []
     monkeypatch.setattr(jobs, "serve", lambda name: served.append(name) or 7)
     assert main(words) == 7
@@ -53,3 +57,39 @@ def test_the_trials_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(trial.subprocess, "Popen", lambda command, **_: started.append(command))
     trial._spawn(["tray"], {}, tmp_path / "log")
     assert started == [[sys.executable, "tray"]]
+
+
+def test_the_service_becomes_a_program_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "execv", lambda program, words: became.append([program, *words]))
+    monkeypatch.setattr(command, "run", lambda options, trial=None: 7)
+    monkeypatch.setattr(sys, "argv", ["fairtime", "service", "run", "--gate"])
+    assert main() == 7
+    program = str(Path(sys.executable).with_name("fairtime-service"))
+    assert became == [[program, program, "run", "--gate"]]
+
+
+@pytest.mark.parametrize(("former", "left"), [(None, None), ("/opt/lib", "/opt/lib")])
+def test_what_is_started_sees_its_own_libraries(
+    monkeypatch: pytest.MonkeyPatch, former: str | None, left: str | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/fairtime/_internal")
+    if former is not None:
+        monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", former)
+    bundle.give_back_environment()
+    assert os.environ.get("LD_LIBRARY_PATH") == left
+    assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+
+
+def test_the_services_program_understands_the_units_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent.service.__main__ import main as program
+
+    seen: list[tuple[bool, object]] = []
+    monkeypatch.setattr(command, "run", lambda options: seen.append((options.gate, options.state)) or 0)
+    assert program(["run", "--gate"]) == 0
+    assert seen == [(True, None)]
+    with pytest.raises(SystemExit) as refused:
+        program(["run", "--only", "/tmp"])
+    assert refused.value.code == 2

@@ -21,6 +21,7 @@ from pathlib import Path
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
+from agent import bundle
 from agent.gate import wire
 from agent.gate.table import Row
 
@@ -345,8 +346,8 @@ _RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 
 def command(fd: int, words: Sequence[str]) -> list[str]:
     """The gate's command line.  Isolated and without ``site``: it needs the standard library and one folder."""
-    if getattr(sys, "frozen", False):
-        return [str(Path(sys.executable).with_name("fairtime-gate")), str(fd), *words]
+    if bundle.bundled():
+        return [bundle.program("fairtime-gate"), str(fd), *words]
     root = str(Path(__file__).resolve().parents[3])
     return [sys.executable, "-I", "-S", "-B", "-c", _CODE, root, str(fd), *words]
 

@@ -1,0 +1,33 @@
+"""The programs of a bundle (build.spec): they lie beside each other in one folder, and there is no ``python -m`` in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def bundled() -> bool:
+    """Whether this process is a program of a bundle."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def program(name: str) -> str:
+    """The path of the bundle's program ``name``, beside this one."""
+    here = Path(sys.executable)
+    return str(here.with_name(name + here.suffix))
+
+
+def give_back_environment() -> None:
+    """What this program starts sees the environment that it was started with itself.
+
+    PyInstaller's start-up points ``LD_LIBRARY_PATH`` at the bundle's libraries and keeps the former value beside it.  A browser
+    or ``nft`` that inherited this would load libraries that were made for another system.
+    """
+    if not bundled() or sys.platform == "win32":
+        return
+    former = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if former is None:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+    else:
+        os.environ["LD_LIBRARY_PATH"] = former

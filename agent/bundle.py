@@ -31,3 +31,13 @@ def give_back_environment() -> None:
         os.environ.pop("LD_LIBRARY_PATH", None)
     else:
         os.environ["LD_LIBRARY_PATH"] = former
+
+
+def version() -> str:
+    """Fairtime's version: a bundle has it in a file, other installations in their package's data."""
+    inside: str | None = getattr(sys, "_MEIPASS", None)
+    if inside is not None:
+        return (Path(inside) / "version").read_text(encoding="ascii")
+    from importlib import metadata  # a megabyte that the service does not need
+
+    return metadata.version("fairtime")

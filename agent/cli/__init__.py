@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from agent.bundle import give_back_environment
+from agent.bundle import give_back_environment, version
 from agent.errors import FairtimeError
 
 COMMANDS = {
@@ -37,15 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
     given = sys.argv[1:] if argv is None else argv
     give_back_environment()
-    parser = argparse.ArgumentParser(
-        prog="fairtime", description="Screen-time limits for the family PC, fair and in the open."
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
-    sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _themes(given):
-        module.add_parser(sub)
     # argparse takes “-15m” for an option, but nothing with a space in it.
-    options = parser.parse_args([f" {one}" if _LESS.fullmatch(one) else one for one in given])
+    options = parser(given).parse_args([f" {one}" if _LESS.fullmatch(one) else one for one in given])
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -62,6 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """What understands ``given``; all commands when nothing is given.  The manual and the completions are made of it."""
+    made = argparse.ArgumentParser(
+        prog="fairtime", description="Screen-time limits for the family PC, fair and in the open."
+    )
+    made.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    sub = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _themes(given):
+        module.add_parser(sub)
+    return made
 
 
 def _themes(given: Sequence[str]) -> list[_Theme]:
@@ -82,14 +87,8 @@ class _Theme(Protocol):
 
 
 class _Version(argparse.Action):
-    """Looks the version up when asked: that takes a megabyte."""
+    """Looks the version up when asked."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            found = version("fairtime")
-        except PackageNotFoundError:  # in a bundle
-            found = "0.1.0"
-        print(f"fairtime {found}")
+        print(f"fairtime {version()}")
         parser.exit()

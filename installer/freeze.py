@@ -1,0 +1,64 @@
+"""The program in one folder (build.spec), the same bytes from the same commit each time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = ROOT / "dist" / "fairtime"
+REPORT = ROOT / "build" / "build" / "contents.json"
+"""What build.spec tells of the folder: PyInstaller's work folder is ``build/`` and the spec's name."""
+
+
+def epoch() -> int:
+    """Seconds since 1970 that stand for the build: ``SOURCE_DATE_EPOCH``, else the last commit's."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given:
+        return int(given)
+    asked = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # an archive of the source
+        return int((ROOT / "pyproject.toml").stat().st_mtime)
+    return int(done.stdout)
+
+
+def freeze() -> None:
+    """Build the folder anew.  ``SystemExit`` with what is missing, or where it failed."""
+    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=WARN", "build.spec"]
+    environment = {
+        **os.environ,
+        "SOURCE_DATE_EPOCH": str(epoch()),
+        # The order of a set is in what Python writes of compiled modules.
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    # pystray's hook imports it, which connects to a desktop where there is one.
+    environment.pop("DISPLAY", None)
+    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        raise SystemExit("PyInstaller failed")
+    for path in _with_symbols():
+        # A Python built by hand brings its debugging symbols, which are half of the folder.
+        subprocess.run(["strip", "--strip-unneeded", str(path)], check=True)
+    for path in sorted(PROGRAM.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.parent == PROGRAM else 0o644)
+            os.utime(path, (epoch(), epoch()))
+    PROGRAM.chmod(0o755)
+
+
+def _with_symbols() -> Iterator[Path]:
+    """Python's own libraries; those from wheels were patched by their makers and stay as they are."""
+    if sys.platform != "linux" or shutil.which("strip") is None:
+        return
+    version = sysconfig.get_python_version()
+    inside = PROGRAM / "_internal"
+    yield from sorted(inside.glob(f"libpython{version}*.so*"))
+    yield from sorted((inside / f"python{version}" / "lib-dynload").glob("*.so"))

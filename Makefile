@@ -31,8 +31,8 @@ run: setup ## a throw-away family on this account; ends by itself within a minut
 	@$(BIN)/fairtime trial
 
 check: setup ## format, lint, types for three systems, import contracts, unit tests
-	$(BIN)/ruff format --check agent tests
-	$(BIN)/ruff check agent tests
+	$(BIN)/ruff format --check agent installer tests
+	$(BIN)/ruff check agent installer tests
 	$(BIN)/mypy --platform linux
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
@@ -54,13 +54,8 @@ bench: setup ## the figures of the design, each with its bar
 pictures: setup desktop-packages ## pictures of tray, notice and summary
 	$(BIN)/python -m tests.pictures
 
-package: setup ## one folder with the service, the tray and the command line, in dist/
-	$(BIN)/pyinstaller --noconfirm --clean --log-level WARN build.spec
-	dist/fairtime/fairtime trial >build/trial.log || { cat build/trial.log; exit 1; }
-	for part in gate resolver; do \
-	    test ! -e dist/fairtime/fairtime-$$part || { dist/fairtime/fairtime-$$part; test $$? -eq 2 || exit 1; }; \
-	done
-	@echo "dist/fairtime runs: its trial ended well"
+package: setup ## program, .deb, .rpm, licences and bill of materials in dist/; CHECK=1 builds twice and compares
+	@$(BIN)/python -m installer $(if $(CHECK),--check)
 
 fuzz: setup ## a million broken DNS packets from both sides, other ones each time
 	FUZZ=1000000 $(BIN)/pytest -q tests/property/test_resolver_fuzz.py
@@ -76,8 +71,8 @@ lock: setup ## resolve again, exact versions with hashes
 	sed -i '1i # Exact versions with hashes of everything Fairtime runs on and is built and tested with; made by `make lock`.' requirements.lock
 
 fix: setup ## format and mend what can be mended
-	$(BIN)/ruff format agent tests
-	$(BIN)/ruff check --fix agent tests
+	$(BIN)/ruff format agent installer tests
+	$(BIN)/ruff check --fix agent installer tests
 
 clean: ## forget what was built
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis mutants

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +16,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "dist" / "fairtime"
 REPORT = ROOT / "build" / "build" / "contents.json"
 """What build.spec tells of the folder: PyInstaller's work folder is ``build/`` and the spec's name."""
+
+KEY = ROOT / "build" / "fairtime.key"
+HEAVY = (
+    "ssl", "cryptography", "securesystemslib", "tuf", "keyring", "PIL", "pystray", "tkinter", "jinja2", "apscheduler",
+    "desktop_notifier", "psutil", "marisa_trie", "agent.cli", "agent.tray",
+)  # fmt: skip
+"""What costs the resident service memory that it has no use for (tests/guards/test_lean.py)."""
 
 
 def epoch() -> int:
@@ -29,8 +38,15 @@ def epoch() -> int:
     return int(done.stdout)
 
 
+def fresh() -> bool:
+    """Whether what lies there was built from this very source."""
+    return PROGRAM.is_dir() and KEY.is_file() and KEY.read_text(encoding="ascii") == _key()
+
+
 def freeze() -> None:
     """Build the folder anew.  ``SystemExit`` with what is missing, or where it failed."""
+    KEY.unlink(missing_ok=True)
+    key = _key()
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=WARN", "build.spec"]
     environment = {
         **os.environ,
@@ -52,6 +68,27 @@ def freeze() -> None:
             path.chmod(0o755 if path.is_dir() or path.parent == PROGRAM else 0o644)
             os.utime(path, (epoch(), epoch()))
     PROGRAM.chmod(0o755)
+    _see_that_the_service_is_lean()
+    KEY.write_text(key, encoding="ascii")
+
+
+def _key() -> str:
+    """Of everything that the folder is made of."""
+    made_of = [ROOT / name for name in ("build.spec", "pyproject.toml", "requirements.lock", "installer/freeze.py")]
+    for folder in ("agent", "policies", "assets"):
+        made_of += (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted(made_of):
+        digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _see_that_the_service_is_lean() -> None:
+    """What the service may not load is not even there for it, whatever a library may come to import."""
+    told = json.loads(REPORT.read_text(encoding="utf-8"))["programs"]["fairtime-service"]
+    found = sorted({name for name in told for heavy in HEAVY if name == heavy or name.startswith(f"{heavy}.")})
+    if found:
+        raise SystemExit(f"The service's program would hold what it must not: {', '.join(found[:10])}")
 
 
 def _with_symbols() -> Iterator[Path]:

@@ -7,7 +7,6 @@ import datetime as dt
 import gzip
 import os
 from pathlib import Path
-from typing import Any, cast
 
 import shtab
 from argparse_manpage.manpage import Manpage
@@ -60,7 +59,6 @@ def _for_people() -> argparse.ArgumentParser:
     for action in made._actions:
         if isinstance(action, argparse._SubParsersAction):
             said = {one.dest for one in action._choices_actions}
-            commands = cast(dict[str, Any], action.choices)
-            for name in [name for name in commands if name not in said]:
-                del commands[name]
+            for name in [name for name in action.choices if name not in said]:
+                del action.choices[name]
     return made

@@ -21,6 +21,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     run.add_argument("--only", metavar="FOLDER", type=Path, help="a trial: see and touch this folder's programs only")
     run.set_defaults(run=_serve)
     one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
+    one.add_argument("--show", action="store_true", help="where it runs already, show the time left in a window")
     one.set_defaults(run=_tray)
     # The tray, the service and systemd start these in a bundle, which has no “python -m”.
     one = sub.add_parser("dialog")
@@ -47,10 +48,10 @@ def _serve(options: argparse.Namespace) -> int:
     return command.run(options)
 
 
-def _tray(_: argparse.Namespace) -> int:
+def _tray(options: argparse.Namespace) -> int:
     from agent.tray.app import run
 
-    return run()
+    return run(show=options.show)
 
 
 def _dialog(options: argparse.Namespace) -> int:

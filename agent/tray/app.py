@@ -327,8 +327,9 @@ def _sheet_rows(rows: tuple[Row, ...]) -> list[spawn.Sheet]:
     ]
 
 
-def run(socket: str | None = None) -> int:
-    """``fairtime tray``.  0 at the end of the session, or when this session already has a tray."""
+def run(socket: str | None = None, *, show: bool = False) -> int:
+    """``fairtime tray``.  0 at the end of the session, or when this session already has a tray; ``show``: then a window says
+    what it shows, because somebody asked for it from the desktop's menu."""
     from agent.ipc.client import Client
     from agent.platforms import desk
 
@@ -336,5 +337,20 @@ def run(socket: str | None = None) -> int:
     words = session_words()
     if not here.claim():
         print(words("Fairtime's tray already runs in this session."))
-        return 0
+        return _in_a_window(Client(socket, via="tray"), words) if show else 0
     return Tray(lambda: Client(socket, via="tray"), here, words).run()
+
+
+def _in_a_window(link: Link, words: Words) -> int:
+    """Show the state once, until the window is closed."""
+    try:
+        answer = link.call(GetStatus())
+    except FairtimeError as error:
+        log.info("the service does not answer: %s", error.title)
+        answer = None
+    link.close()
+    shown = view(answer if isinstance(answer, Status) else None, words)
+    ended = threading.Event()
+    spawn.ask("text", {"title": "Fairtime", "text": shown.tooltip, "ok": words("Close")}, lambda _, code: ended.set())
+    ended.wait()
+    return 0

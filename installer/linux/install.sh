@@ -59,13 +59,13 @@ places "$root" "$prefix"
 
 take_away() {
     known | grep -q . || fail "Fairtime's list of its files is not there: $manifest" "Nothing was taken away."
+    tombstone
     end_service
     open_sites
     if [ -f "$root$prefix/share/pam-configs/fairtime" ]; then pam --remove; fi
     known | awk -F '\t' '!seen[$2]++' >"$own/taking"
     undo "$own/taking"
     rm -rf -- "$own"
-    tombstone
     if booted; then systemctl daemon-reload; fi
     printf 'Fairtime is removed.  What it recorded is still in %s; remove that folder to forget it.\n' "$root$state"
 }
@@ -79,6 +79,10 @@ fi
 
 # ---- install ---------------------------------------------------------------------------------------------------------
 
+if [ "$prefix" = /usr ] && grep -qs '^Package: fairtime$' "$root/var/lib/dpkg/status" &&
+    [ -f "$root/var/lib/dpkg/info/fairtime.list" ]; then
+    fail "Fairtime is installed as a package" "Use the system's tool for it, or remove it first: sudo apt remove fairtime"
+fi
 [ -z "$program" ] || { [ -f "$program/fairtime" ] && [ -x "$program/fairtime" ]; } ||
     fail "There is no program in $program" "make package leaves one in dist/fairtime"
 [ -n "$program" ] || [ -x "$root$lib/fairtime" ] || [ -x "$root$lib/bin/fairtime" ] ||

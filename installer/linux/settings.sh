@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # What Fairtime changes on a Linux PC besides its own files, and how it goes back: the service and its units, PAM's stacks,
-# browsers' rules, the firewall's table.  Read in by install.sh and by the packages' scripts, after own.sh.
+# browsers' rules, the firewall's table, the system's bus.  Read in by install.sh and by the packages' scripts, after own.sh.
 
 : "${root:=}" "${state:=}"
 
@@ -25,7 +25,42 @@ renew_service() {
     systemctl daemon-reload
     # An earlier version's resolver goes with it: the service has the next one started.
     systemctl try-restart fairtime-resolver.socket
-    systemctl try-restart fairtime.service
+    if systemctl is-active --quiet fairtime.service; then hand_over; fi
+}
+
+main_pid() { systemctl show --property=MainPID --value fairtime.service; }
+
+# The running service makes room: it saves and ends (SIGHUP), the gate, the firewall and frozen sessions stay as they are
+# until the next one takes them over.  One of a version that does not know the signal ends by it, which comes to the same.
+hand_over() {
+    old=$(main_pid)
+    [ "${old:-0}" = 0 ] || kill -HUP "$old" || true
+    waited=0
+    while [ "${old:-0}" != 0 ] && [ -d "/proc/$old" ] && [ "$waited" -lt 100 ]; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    # It is started at once, not after RestartSec=.  One that did not end is ended by this.
+    if [ "$waited" -ge 100 ]; then systemctl restart fairtime.service; else systemctl start fairtime.service; fi
+}
+
+# Into force with what lies there now; nothing where it runs from that already.
+start_or_hand_over() {
+    booted || return 0
+    systemctl daemon-reload
+    systemctl start fairtime-resolver.socket || true
+    if ! systemctl is-active --quiet fairtime.service; then
+        systemctl start fairtime.service
+    else
+        case $(readlink "/proc/$(main_pid)/exe") in *' (deleted)') hand_over ;; *) ;; esac
+    fi
+}
+
+# The bus knows a group when it reads a rule for it, and the rule may have come before the group.
+read_bus_rules() {
+    if booted && command -v busctl >/dev/null; then
+        busctl --quiet call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig || true
+    fi
 }
 
 # A tombstone: whoever installs again is told when limits ended, and by whom.

@@ -176,15 +176,15 @@ def _level(
     if source.package:
         return (PACKAGE, True) if _same_package(program.package, source.package) else (None, False)
     if source.path:
-        if program.path != source.path and not _below(program.path, source.path):
+        if not is_at(program.path, source.path):
             return None, False
         return (PATH, True) if program.protected else (NAME, False)
     if source.program:
         if entry is not None and entry.id == source.program:
             return (PACKAGE, True) if strong_entry else (NAME, False)
-        return (NAME, False) if program.name == source.program else (None, False)
+        return (NAME, False) if _is_called(program, source.program) else (None, False)
     if source.name:
-        return (NAME, False) if program.name == source.name else (None, False)
+        return (NAME, False) if _is_called(program, source.name) else (None, False)
     if source.group in groups:
         return GROUP, strong_entry
     return None, False
@@ -192,6 +192,7 @@ def _level(
 
 def _catalogue(rules: ChildRules, program: ProgramId) -> tuple[CatalogueEntry | None, bool]:
     """The catalogue entry this program is, and whether more than its file name says so."""
+    placed: CatalogueEntry | None = None
     weak: CatalogueEntry | None = None
     kind, _, package = program.package.partition(":")
     # Its package first: an application of another maker's may bring a file of a well-known name (Flatpaks of Chromium do).
@@ -205,15 +206,20 @@ def _catalogue(rules: ChildRules, program: ProgramId) -> tuple[CatalogueEntry | 
             if program.protected:
                 return entry, True
             weak = weak or entry
-        if windows is not None and program.name in windows.binary:
-            if program.signer and windows.publisher == program.signer:
-                return entry, True
-            weak = weak or entry
+        if windows is not None:
+            known = any(_is_called(program, name) for name in windows.binary)
+            mine = known or (program.product and program.product == windows.product)
+            if mine and program.signer and windows.publisher == program.signer:
+                return entry, True  # signed, so also under another name what it was
+            if known and program.protected and _is_windows(program.path):
+                placed = placed or entry  # unless a signature knows better
+            elif known:
+                weak = weak or entry
         if mac is not None and program.name in mac.binary:
             if program.signer and mac.team == program.signer:
                 return entry, True
             weak = weak or entry
-    return weak, False
+    return (placed, True) if placed is not None else (weak, False)
 
 
 def _packages(entry: CatalogueEntry, kind: str) -> Collection[str]:
@@ -239,5 +245,19 @@ def _same_package(have: str, want: str) -> bool:
     return bool(have) and (have == want or have.partition(":")[2] == want)
 
 
-def _below(path: str, folder: str) -> bool:
-    return folder.endswith("/") and path.startswith(folder)
+def is_at(path: str, place: str) -> bool:
+    """Whether a program's path is ``place``, or below it where that ends as a folder does."""
+    if _is_windows(place):
+        path, place = path.casefold(), place.casefold()
+    return path == place or (place.endswith(("/", "\\")) and path.startswith(place))
+
+
+def _is_called(program: ProgramId, name: str) -> bool:
+    if _is_windows(program.path):
+        return program.name.casefold() == name.casefold()
+    return program.name == name
+
+
+def _is_windows(path: str) -> bool:
+    """Whether capitals do not matter in it."""
+    return path[1:3] == ":\\" or path.startswith("\\\\")

@@ -16,6 +16,8 @@ class ProgramId(Struct, frozen=True, kw_only=True, cache_hash=True):
     path: str = ""
     sha256: str = ""
     signer: str = ""
+    product: str = ""
+    """What the signed file says that it is part of (Windows); nothing without ``signer``."""
     package: str = ""
     """With its kind: ``deb:mousepad``, ``rpm:…``, ``flatpak:org.x.Y``, ``snap:…``, ``appx:…``."""
     protected: bool = False

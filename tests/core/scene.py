@@ -38,7 +38,7 @@ CATALOGUE = {
             linux=LinuxIdentity(
                 package=["gnome-chess"], flatpak=["org.x.Chess"], snap=["chess-snap"], binary=["gchess"]
             ),
-            windows=WindowsIdentity(publisher="CN=Chess", appx="Chess.App", binary=["chess.exe"]),
+            windows=WindowsIdentity(publisher="CN=Chess", product="Chess", appx="Chess.App", binary=["chess.exe"]),
             macos=MacIdentity(team="CHESSTEAM", binary=["Chess"]),
         ),
         CatalogueEntry(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from agent.core.programs import Matcher, Matchers, needs_hash
+from agent.core.programs import Matcher, Matchers, is_at, needs_hash
 from agent.model.program import ProgramId
 from tests.core.scene import BUS, CHESS, MONDAY, ODD, RACER, SUMS, clock, mia
 
@@ -58,6 +58,13 @@ def test_who_a_known_program_is_without_any_rule() -> None:
         (ProgramId(name="gchess", path="/home/mia/gchess"), "chess", False),
         (ProgramId(name="chess.exe", signer="CN=Chess"), "chess", True),
         (ProgramId(name="chess.exe", signer="CN=Other"), "chess", False),
+        (ProgramId(name="homework.exe", signer="CN=Chess", product="Chess"), "chess", True),
+        (ProgramId(name="homework.exe", signer="CN=Chess", product="Sums"), "homework.exe", False),
+        (ProgramId(name="homework.exe", signer="CN=Other", product="Chess"), "homework.exe", False),
+        (ProgramId(name="CHESS.EXE", path=r"C:\Program Files\Chess\CHESS.EXE", protected=True), "chess", True),
+        (ProgramId(name="Chess.exe", path=r"C:\Users\mia\Chess.exe"), "chess", False),
+        (ProgramId(name="chess.exe", path="/usr/bin/chess.exe", protected=True), "chess", False),
+        (ProgramId(name="Chess.exe", path="/usr/bin/Chess.exe"), "Chess.exe", False),
         (ProgramId(name="chess.exe"), "chess", False),
         (ProgramId(name="Chess", signer="CHESSTEAM"), "chess", True),
         (ProgramId(name="Chess", signer="OTHER"), "chess", False),
@@ -267,3 +274,20 @@ def test_hashes_are_only_wanted_when_a_rule_names_one() -> None:
     assert not needs_hash(mia('programs = [{ program = "chess" }]').plan(MONDAY))
     assert needs_hash(mia(f'programs = [{{ program = "chess" }}, {{ sha256 = "{SHA}" }}]').plan(MONDAY))
     assert match(RACER, '{ program = "racer" }').action == "allow"
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "inside"),
+    [
+        (r"C:\Games\chess.exe", r"c:\games\CHESS.EXE", True),
+        (r"C:\Games\chess.exe", "C:\\GAMES\\", True),
+        (r"C:\Games\chess.exe", r"C:\Games", False),
+        (r"C:\Gamesome\chess.exe", "C:\\Games\\", False),
+        (r"\\nas\Games\chess.exe", "\\\\NAS\\games\\", True),
+        ("/opt/games/chess", "/opt/games/", True),
+        ("/opt/Games/chess", "/opt/games/", False),
+        ("/opt/games", "/opt/games", True),
+    ],
+)
+def test_where_a_program_lies(path: str, place: str, inside: bool) -> None:
+    assert is_at(path, place) is inside

@@ -70,10 +70,8 @@ def find(name: str, cache: Path, *packages: str) -> Place:
 def running(command: list[str], port: int, ready: str) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """A server, once it answers for the name ``ready``, and the seconds that this took."""
     began = time.perf_counter()
-    folder = Path(command[0]).parents[1]
-    libraries = ":".join(str(place.parent) for place in folder.rglob("*.so.*")) if "peers" in folder.parts else ""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "LD_LIBRARY_PATH": libraries}
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(Path(command[0]))
     )
     try:
         wait_for(ready, port, lambda: process.poll() is None)
@@ -81,6 +79,13 @@ def running(command: list[str], port: int, ready: str) -> Iterator[tuple[subproc
     finally:
         process.kill()
         process.wait()
+
+
+def _environment(program: Path) -> dict[str, str]:
+    """In which a program finds its libraries, also one that is unpacked and not installed."""
+    folder = program.parents[1]
+    libraries = {str(place.parent) for place in folder.rglob("*.so.*")} if "peers" in folder.parts else ()
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 
 
 def wait_for(name: str, port: int, alive: Callable[[], bool]) -> None:
@@ -163,6 +168,7 @@ class Flood:
     """dnsperf over a file of questions."""
 
     def __init__(self, dnsperf: Path, questions: Path) -> None:
+        self._env = _environment(dnsperf)
         self._command = [str(dnsperf), "-f", "inet", "-s", "127.0.0.1", "-d", str(questions)]
 
     def rate(self, port: int, seconds: int) -> tuple[float, float]:
@@ -178,7 +184,9 @@ class Flood:
         return 1e3 * times[len(times) // 2], 1e3 * times[len(times) * 99 // 100]
 
     def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._command, *words], capture_output=True, text=True, check=True, timeout=PATIENCE)
+        done = subprocess.run(
+            [*self._command, *words], capture_output=True, text=True, check=True, timeout=PATIENCE, env=self._env
+        )
         return done.stdout
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from agent.core.hosts import canonical, is_address
 from agent.model.site import HostRule, SiteAction, SitePlan, SiteVerdict
 
-REMEMBERED = 1024
+REMEMBERED = 256
 """Hosts whose ruling is kept; a child that asks for more at random costs no more memory."""
 STRICTNESS: Mapping[SiteAction, int] = {"allow": 0, "ask": 1, "block": 2}
 HELPLINE = "helpline"

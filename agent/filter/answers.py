@@ -17,7 +17,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.core.sites import Names, Ruling, SiteMatcher, sentence
 from agent.filter import local, private, wire
-from agent.filter.cache import Cache, Kept, kept
+from agent.filter.cache import KEPT, Cache, Kept, kept
 from agent.filter.forward import Asker, Forwarder, Reply
 from agent.filter.loop import Loop
 from agent.filter.safesearch import SafeSearch
@@ -32,8 +32,9 @@ WATCHED_TTL = 30
 """Seconds for what is timed, so that every minute of use is seen."""
 LED = 256
 """Hosts of which is known that they lead to what is closed, for the page in their place."""
-HOT = 1024
-"""Questions whose answer is kept byte by byte."""
+HOT = KEPT
+"""Questions whose answer is kept byte by byte.  Only what came before is: a flood of names of which none comes twice drives
+nothing out."""
 
 _SINK = ipaddress.IPv4Address(SINK).packed
 _LOOPBACK = {wire.A: b"\x7f\0\0\1", wire.AAAA: bytes(15) + b"\1"}
@@ -46,6 +47,12 @@ _BLOCKED_HEAD = {flags: wire.HEADER.pack(0, wire.QR | wire.RA | flags, 1, 1, 0, 
 _PLAIN = b"\1\0\0\1" + bytes(6)
 """The head of a question, after its number: recursion is desired, one question, and nothing else."""
 _PLAIN_END = b"\0\0\1\0\1"
+_SHORT = 45
+"""Labels are shorter in the names of ``quick``: the length of a longer one could be a letter as well."""
+_DOTTED = bytes(46 if 0 < byte < _SHORT else byte for byte in range(256)).lower()
+_STRANGE = bytes(
+    byte for byte in range(256) if not 0 < byte < _SHORT and _DOTTED[byte] not in wire.ORDINARY.replace(b".", b"")
+)
 _PLAIN_LONGEST = 12 + wire.LONGEST_NAME - 1
 _PLAIN_BLOCKED = _BLOCKED_HEAD[wire.RD]
 
@@ -102,36 +109,28 @@ class Answers:
         who asks for names by the thousand."""
         if data[2:12] != _PLAIN or data[-5:] != _PLAIN_END:
             return None
-        labels = []
         at = 12
         end = len(data) - 5
+        dots = -1
         while at < end:
             length = data[at]
-            if not 0 < length <= 63:
+            if not 0 < length < _SHORT:
                 return None
-            labels.append(data[at + 1 : at + 1 + length])
             at += length + 1
-        name = b".".join(labels).lower()
-        if (
-            at != end
-            or end > _PLAIN_LONGEST
-            or name.translate(None, wire.ORDINARY)
-            or name.count(b".") != len(labels) - 1
-        ):
+            dots += 1
+        name = data[13:end].translate(_DOTTED, _STRANGE)
+        if at != end or end > _PLAIN_LONGEST or len(name) != end - 13 or name.count(b".") != dots:
             return None
         host = name.decode("ascii")
-        if self.matcher is None or local.answer(host, wire.A) is not None:
+        if self.matcher is None or local.is_special(host):
             return None
         ruling = self.matcher.ruling(host)
-        if ruling.action == "allow" or host.endswith(".arpa"):
+        if ruling.action == "allow":
             return None
         tally = self.uses.of(host, ruling)
-        reply = _PLAIN_BLOCKED + data[12:] + _BLOCKED[0]
         if tally is not None:
             tally.times += 1
-            if tally.times > 1:
-                self._keep_hot(data[2:], data[:2] + reply, TTL, tally)
-        return data[:2] + reply
+        return data[:2] + _PLAIN_BLOCKED + data[12:] + _BLOCKED[0]
 
     def _resolve(self, query: wire.Query, send: Send, hot: bytes) -> bytes | None:
         matcher = self.matcher
@@ -173,7 +172,7 @@ class Answers:
             reply = wire.reply(query, wire.NOERROR, _BLOCKED, extra=extra)
         else:
             reply = wire.reply(query, wire.NOERROR, authority=_NO_DATA, extra=extra)
-        if hot:
+        if hot and tally is not None and tally.times > 1:
             # Until the plan changes or the minute is over: both empty it.
             self._keep_hot(hot, reply, TTL, tally)
         return reply
@@ -187,8 +186,6 @@ class Answers:
         return tally
 
     def _keep_hot(self, key: bytes, reply: bytes, seconds: float, tally: Tally | None) -> None:
-        if (tally.times < 2) if tally is not None else self.uses.full:
-            return  # a flood of names of which none comes twice drives nothing out
         if len(self.hot) >= HOT:
             self.hot.clear()
         self.hot[key] = (self._loop.now + seconds, reply[2:], tally)

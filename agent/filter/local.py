@@ -45,6 +45,11 @@ def answer(host: str, kind: int) -> Answer | None:
     return "network" if dot < 0 or _below(host, _NETWORK) else None
 
 
+def is_special(host: str) -> bool:
+    """Whether ``answer`` has to be asked about a name, or it stands for an address; for nearly all it need not."""
+    return host[host.rfind(".") + 1 :] in _LAST or host in _CANARIES or "." not in host
+
+
 def is_reverse(host: str) -> bool:
     """Whether a name stands for an address, in the zone that leads from addresses to names."""
     return host.endswith(".arpa") and _REVERSE.fullmatch(host) is not None

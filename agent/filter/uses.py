@@ -34,11 +34,6 @@ class Uses:
         self._child = child
         self._tallies: dict[tuple[str, SiteAction], Tally] = {}
 
-    @property
-    def full(self) -> bool:
-        """Whether new hosts are not counted any more until the next ``take``."""
-        return len(self._tallies) >= MOST
-
     def of(self, host: str, ruling: Ruling) -> Tally | None:
         """The tally of a host; ``None`` when there are too many this minute."""
         found = self._tallies.get((host, ruling.action))

@@ -82,7 +82,7 @@ class Server:
                 message = dns.message.from_wire(data)
                 self.seen.append((message, asker[1], False))
                 self.came.set()
-                self.behave(message, lambda answer, asker=asker: self._udp.sendto(answer, asker), False)  # type: ignore[misc]
+                self.behave(message, lambda answer, asker=asker: self._udp.sendto(answer, asker), False)  # type: ignore[misc]  # mypy infers no lambda with a default
 
     def _streams(self) -> None:
         with contextlib.suppress(OSError):
@@ -95,7 +95,7 @@ class Server:
                     self.seen.append((message, asker[1], True))
                     self.behave(
                         message, lambda answer, end=end: end.sendall(struct.pack(">H", len(answer)) + answer), True
-                    )  # type: ignore[misc]
+                    )  # type: ignore[misc]  # mypy infers no lambda with a default
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

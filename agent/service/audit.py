@@ -187,7 +187,7 @@ class Audit:
                 self._keeper.record((), {HEAD: msgspec.json.encode(self._head)})
 
 
-def verify_file(path: Path, head: Head = Head()) -> AuditReport:  # noqa: B008  # frozen
+def verify_file(path: Path, head: Head = Head()) -> AuditReport:  # noqa: B008  # a frozen value
     """Check an audit file from its first line; ``head``: where it must reach at least.
 
     Without ``head`` a file that was cut short after a whole line cannot be told from one that is younger.

@@ -161,7 +161,7 @@ def ours(book: Path, upstream: int) -> tuple[Resolver, float]:
 
 def memory(pid: int) -> float:
     """MiB resident."""
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024  # type: ignore[index]
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024  # type: ignore[index]  # every process has the line
 
 
 class Flood:

@@ -77,7 +77,7 @@ class Seat:
                 await asyncio.sleep(0.01)
 
     async def end(self, login: logind.Login, ending: str, now: int = 0) -> None:
-        await self.endings.end(self.logind, login, ending, now, lambda: None)  # type: ignore[arg-type]  # parametrised
+        await self.endings.end(self.logind, login, ending, now, lambda: None)  # type: ignore[arg-type]  # the test says it
 
     def look(self, *pids: int) -> None:
         processes = tuple(

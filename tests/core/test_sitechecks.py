@@ -17,7 +17,7 @@ BY_ITSELF = 'Write action = "allow": outside its minutes and hours it is closed 
 
 
 def problems(limits: str, more: str = "", **how: object) -> list[tuple[str, str, str, bool]]:
-    found = check(parse(HEAD + CHILD + limits + "\n" + more), CATALOGUE, None, **how)  # type: ignore[arg-type]
+    found = check(parse(HEAD + CHILD + limits + "\n" + more), CATALOGUE, None, **how)  # type: ignore[arg-type]  # keywords of check, as they come
     return [(p.where, p.title, p.advice, p.error) for p in found]
 
 

@@ -62,3 +62,15 @@ def test_the_tree_names_no_machine_and_no_registry() -> None:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         assert not [word for word in words if word in text], name
+
+
+def test_what_a_checker_is_told_to_leave_alone_says_why() -> None:
+    """``# type: ignore[code]  # because`` and ``# noqa: CODE  # because``, on the same line."""
+    found = subprocess.run(
+        ["git", "grep", "-nE", "#.*(type: *ignore|noqa)", "--", "*.py", "*.spec"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.splitlines()  # fmt: skip
+    assert len(found) > 10
+    told = re.compile(r"# (type: ignore\[[a-z, -]+\]|(ruff: )?noqa: [A-Z]+[0-9]+)  # \S+ \S+")
+    silent = [line for line in found if not told.search(line) and "test_house.py" not in line]
+    assert silent == []

@@ -106,9 +106,9 @@ def fuzz(rounds: int, seed: int) -> tuple[int, int]:
     dice = random.Random(seed)
     loop, others = Loop(), Pretended()
     safe = SafeSearch({"www.google.com": "safe.example"}, {})
-    strict = answers.Answers(loop, others, safe, "mia")  # type: ignore[arg-type]
+    strict = answers.Answers(loop, others, safe, "mia")  # type: ignore[arg-type]  # Pretended forwards as the real one does
     strict.adopt(plan(allow=(OPEN, "google.com", "router.lan")), NO_NAMES)
-    loose = answers.Answers(loop, others, safe, "tom")  # type: ignore[arg-type]
+    loose = answers.Answers(loop, others, safe, "tom")  # type: ignore[arg-type]  # Pretended forwards as the real one does
     loose.adopt(plan(block=("other.example",), otherwise="allow"), NO_NAMES)
     asked, known, heard, said = questions(dice), {}, 0, 0
     said_later: list[bytes] = []

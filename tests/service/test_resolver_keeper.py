@@ -120,7 +120,7 @@ async def test_lists_that_cannot_be_opened_are_said(tmp_path: Path) -> None:
             one.resolver.lists(path)
             await one.until(
                 lambda path=path: any(t.kind == "lists" and t.about == path.name for t in one.resolver.troubles)
-            )  # type: ignore[misc]
+            )  # type: ignore[misc]  # mypy infers no lambda with a default
         one.resolver.lists(None)
         await one.until(lambda: not any(trouble.kind == "lists" for trouble in one.resolver.troubles))
 

@@ -69,7 +69,7 @@ class Home:
             self.loop, lambda child, day: {r.key for r in self.store.rows(child, day, day) if r.kind == "site"}
         )
         self.lists = ListsOf(None)
-        self.sites = Sites(self.host, self.loop, self.house.store, known, self.lists)  # type: ignore[arg-type]
+        self.sites = Sites(self.host, self.loop, self.house.store, known, self.lists)  # type: ignore[arg-type]  # words of the model, as they come
         self.loop.heed = lambda _: self.sites.look(self.host.clock.now())
         self.sites.begin()
 
@@ -112,7 +112,7 @@ class Home:
 
 
 def use(host: str, action: str = "allow", child: str = "mia", asked: int = 5) -> SiteUse:
-    return SiteUse(child=child, host=host, action=action, asked=asked, minutes=1)  # type: ignore[arg-type]
+    return SiteUse(child=child, host=host, action=action, asked=asked, minutes=1)  # type: ignore[arg-type]  # words of the model, as they come
 
 
 FILMS = WatchedUse(child="mia", rule="mia/site:films.example", minutes=1)

@@ -60,7 +60,7 @@ class Home(House):
         self.sites = Sites(self.host, self.loop, self.store, SiteUses(self.loop, lambda _child, _day: set()), lists)
         self.loop.heed = lambda _: self.sites.look(self.host.clock.now())
         self.sites.begin()
-        self.process = self.host.process  # type: ignore[attr-defined]
+        self.process = self.host.process  # type: ignore[attr-defined]  # a host of this test has it
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(LONG):

@@ -204,4 +204,4 @@ if __name__ == "__main__":
     sh("ip link set lo up")
     wanted, *more = sys.argv[1:]
     work = {"chromium": chromium, "firefox": firefox, "limits": limits, "doors": doors}[wanted]
-    print(json.dumps(work(*map(int, more))), flush=True)  # type: ignore[operator]
+    print(json.dumps(work(*map(int, more))), flush=True)  # type: ignore[operator]  # each takes the numbers that it is given

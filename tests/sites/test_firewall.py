@@ -26,7 +26,7 @@ CHILDREN = {"mia": 5301, "container": 5301, "leo": 5302}
 
 @functools.cache
 def roads() -> dict[str, dict[str, str]]:
-    return netlab.run("roads")  # type: ignore[return-value]
+    return netlab.run("roads")  # type: ignore[return-value]  # that part of the laboratory prints this
 
 
 @real

@@ -72,7 +72,7 @@ class Web(http.server.BaseHTTPRequestHandler):
 
 
 def serve(kind: type, handler: type, address: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-    class Server(kind):  # type: ignore[misc]
+    class Server(kind):  # type: ignore[misc]  # which server it is, the caller says
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         allow_reuse_address = daemon_threads = True
 

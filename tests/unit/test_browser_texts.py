@@ -101,7 +101,7 @@ def test_no_list_is_longer_than_browsers_read_and_the_first_rules_are_in(
 
 def test_what_changes_with_the_hour_is_left_to_the_resolver_in_firefox() -> None:
     def plan(**more: object) -> SitePlan:
-        rule = HostRule(host="game.example", action="block", rule="r", **more)  # type: ignore[arg-type]
+        rule = HostRule(host="game.example", action="block", rule="r", **more)  # type: ignore[arg-type]  # fields of the rule, as they come
         return SitePlan(child="mia", hosts=(rule,), otherwise="allow", addresses=True)
 
     assert firefox.standing([plan()]) == ["game.example"]

@@ -41,7 +41,7 @@ class Pretended:
 
 def child(plans: SitePlan) -> tuple[answers.Answers, Pretended]:
     loop, others = Loop(), Pretended()
-    made = answers.Answers(loop, others, SafeSearch({}, {}), "mia")  # type: ignore[arg-type]
+    made = answers.Answers(loop, others, SafeSearch({}, {}), "mia")  # type: ignore[arg-type]  # it forwards alike
     loop.close()  # nobody waits for anything here
     made.adopt(plans, NO_NAMES)
     return made, others

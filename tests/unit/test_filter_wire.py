@@ -23,7 +23,7 @@ KIND = st.sampled_from(["A", "AAAA", "HTTPS", "TXT", "NS", "SOA", "MX", "SRV", "
 
 
 def question(host: str = "www.example.org", kind: str = "A", **more: object) -> bytes:
-    return dns.message.make_query(host, kind, **more).to_wire()  # type: ignore[arg-type]
+    return dns.message.make_query(host, kind, **more).to_wire()  # type: ignore[arg-type]  # keywords of make_query, as they come
 
 
 @given(HOST, KIND, st.booleans(), st.booleans(), st.integers(0, 65_535))

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def charge(
     millis: int, kind: str = "total", key: str = "", *, child: str = "mia", day: str = TODAY, hour: int = 15
 ) -> Charge:
-    return Charge(child=child, day=day, hour=hour, kind=kind, key=key, millis=millis)  # type: ignore[arg-type]  # short
+    return Charge(child=child, day=day, hour=hour, kind=kind, key=key, millis=millis)  # type: ignore[arg-type]  # words of the model, as they come
 
 
 def grant(ident: str, **changes: object) -> Grant:

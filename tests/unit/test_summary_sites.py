@@ -17,11 +17,11 @@ DAY = "2026-03-03"
 
 
 def charge(kind: str, key: str, minutes: int, day: str = DAY) -> Charge:
-    return Charge(child="mia", day=day, hour=15, kind=kind, key=key, millis=minutes * MINUTE)  # type: ignore[arg-type]
+    return Charge(child="mia", day=day, hour=15, kind=kind, key=key, millis=minutes * MINUTE)  # type: ignore[arg-type]  # kinds of the model, as they come
 
 
 def shut(host: str, count: int, kind: str = "site-blocked") -> LedgerEvent:
-    return LedgerEvent(at=0, day=DAY, child="mia", kind=kind, subject=host, count=count)  # type: ignore[arg-type]
+    return LedgerEvent(at=0, day=DAY, child="mia", kind=kind, subject=host, count=count)  # type: ignore[arg-type]  # kinds of the model, as they come
 
 
 def facts(detail: str = "programs") -> WeekFacts:

@@ -41,8 +41,10 @@ def become_sleep(shell: subprocess.Popen[bytes]) -> None:
     assert shell.stdin is not None
     shell.stdin.close()
     for _ in range(1000):
+        # In this order: the new file is there before its ``exec`` is through.
+        new = (procfs.exe(shell.pid) or "").endswith("sleep")
         stat = procfs.stat(shell.pid)
-        if stat is not None and stat.settled and (procfs.exe(shell.pid) or "").endswith("sleep"):
+        if new and stat is not None and stat.settled:
             return
         time.sleep(0.01)
     raise AssertionError("the shell did not become sleep")

@@ -116,7 +116,7 @@ class House:
         engine.resume(self.store.state(ENGINE))
         self.loop = Loop(self.host, engine, self.store, Supervisor(), push=self.shown.append, changed=lambda: None)
         self.loop.watch(self.rules)
-        self.host.on_start(self.loop.permit)
+        self.host.on_start(self.loop.starts.permit)
         audit = Audit.open(self.folder, self.store, at=wall)
         policies = PolicyStore(self.folder, MACHINE, self.host.accounts)
         lists = ListActs(Lists(self.folder / "lists"), audit, lambda: self.wall, lambda: None)

@@ -145,6 +145,10 @@ class Host(Protocol):
         ``otherwise(account)`` is the answer for an unknown program when ``decide`` cannot be asked in time; it is asked
         anew at each ``watch`` and ``unsettle``."""
 
+    async def in_place(self) -> None:
+        """Returns when programs are asked about as early as this host was told to ask: at once where nothing has to begin
+        first.  It may be never; who waits sets a limit.  After ``on_start``."""
+
     def unsettle(self) -> None:
         """Answers may have changed (a new policy, a grant, another hour): forget every ``Start.SETTLED`` at once."""
 

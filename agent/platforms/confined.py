@@ -59,6 +59,10 @@ class ConfinedHost:
         """Decide on the folder's programs only."""
         self._host.on_start(lambda process: decide(process) if self._is_mine(process) else Start.SETTLED)
 
+    async def in_place(self) -> None:
+        """As the host."""
+        await self._host.in_place()
+
     def unsettle(self) -> None:
         """As the host."""
         self._host.unsettle()

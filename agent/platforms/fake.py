@@ -7,6 +7,7 @@ code plays the people (``login``, ``start``, ``lock`` …), the service plays it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,8 @@ class FakeHost:
     """The name servers of this computer's network."""
     names: FakeResolver | None = None
     """The resolver, once the service has asked for one."""
+    placing: asyncio.Event | None = None
+    """Set once programs are asked about before they start; ``None``: there is nothing to wait for."""
     mended: list[Mended] = field(default_factory=list)
     """Own files to be reported by the next observation."""
     _watched: frozenset[str] = frozenset()
@@ -228,6 +231,10 @@ class FakeHost:
     def on_start(self, decide: Callable[[Process], Start], otherwise: Callable[[str], Start] = let_in) -> None:
         if Capability.START_EVENTS not in self.missing:
             self._decide = decide
+
+    async def in_place(self) -> None:
+        if self.placing is not None:
+            await self.placing.wait()
 
     def unsettle(self) -> None:
         self.settled.clear()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import logging
 import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from agent.clock import Clock, Instant
 from agent.core.authorize import Who, who
 from agent.core.rules import Rules
 from agent.core.schedule import policy_day
@@ -27,12 +24,11 @@ from agent.model.record import LedgerEvent
 from agent.model.snapshot import Snapshot
 from agent.model.verdict import Notify
 from agent.platforms.base import Finding, Host, Supervisor
-from agent.service import jobs
 from agent.service.acts import Acts
 from agent.service.api import Api
 from agent.service.audit import Audit
 from agent.service.calendar import When
-from agent.service.chores import Chores, Job
+from agent.service.chores import Chores
 from agent.service.doctor import Doctor
 from agent.service.engine import Engine
 from agent.service.guardian import Guardian
@@ -46,15 +42,15 @@ from agent.service.sites import Sites
 from agent.service.siteuse import SiteUses
 from agent.service.statelock import StateLock
 from agent.service.store import Store
-from agent.summary.facts import gather
-from agent.summary.wanted import Wanted
+from agent.service.upkeep import TrustedClock, deeds
 from agent.trust.payload import at
 
 log = logging.getLogger(__name__)
 
+PLACED_WITHIN = 5.0
+"""Seconds that a boot waits for the exec gate, which takes about one."""
 LOOK_EVERY = 60.0
 """Seconds between two looks at the state of protection and at the end of the policy."""
-SUMMARIES = "summaries"
 LISTS = "lists"
 UNSET = Policy(
     policy_id="none",
@@ -209,7 +205,7 @@ class Service:
             store,
             loop.engine.rules.policy.family.zone,
             TrustedClock(loop.engine, host.clock),
-            _jobs(loop, store, doctor, settings.state),
+            deeds(loop, store, doctor, settings.state),
             {"summary": When(**msgspec.structs.asdict(loop.engine.rules.policy.family.summary))},
         )
         await self._guard(loop)
@@ -224,11 +220,11 @@ class Service:
         ]
         stopping = asyncio.create_task(self._stopping.wait(), name="fairtime-stop")
         try:
-            begun = asyncio.create_task(loop.ready.wait())
+            begun = asyncio.create_task(self._begun(loop), name="fairtime-begun")
             await asyncio.wait([*tasks, stopping, begun], return_when=asyncio.FIRST_COMPLETED)
             if begun.done():
                 chores.start()
-                self._supervisor.ready("watching")
+                self._supervisor.ready(loop.line)
                 await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
             else:
                 begun.cancel()
@@ -246,6 +242,16 @@ class Service:
         for error in ended:
             if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
                 raise error
+
+    async def _begun(self, loop: Loop) -> None:
+        """Limits are in force, and programs are asked about before they start: a session may begin."""
+        await loop.ready.wait()
+        try:
+            async with asyncio.timeout(PLACED_WITHIN):
+                await self._host.in_place()
+        except TimeoutError:
+            # The degraded state has its name already: it is an ability that is not there.
+            log.warning("ready, but not everything is in place after %.0f s", PLACED_WITHIN)
 
     async def _look(self, loop: Loop, doctor: Doctor, policies: PolicyStore, api: Api) -> None:
         while True:
@@ -304,22 +310,6 @@ class Service:
             store.add_event(LedgerEvent(at=wall, day=day, kind="tamper", text="The saved state was damaged."))
 
 
-@dataclass(slots=True)
-class TrustedClock:
-    """The clock that calendar chores go by."""
-
-    engine: Engine
-    clock: Clock
-
-    def now(self) -> Instant:
-        """The host's instant with trusted wall time."""
-        now = self.clock.now()
-        keeper = self.engine.keeper
-        if keeper is None or keeper.boot_id != now.boot_id:
-            return now
-        return Instant(keeper.wall + now.boot - keeper.boot, now.boot, now.awake, now.boot_id, now.synchronised)
-
-
 def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
     """Run the service in this process until SIGTERM or SIGINT, or SIGHUP to make room; 0 after an orderly end."""
     # Jobs, audit and ledger files are nobody else's, whatever the caller's mask was.
@@ -339,39 +329,6 @@ def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
 
     asyncio.run(main())
     return 0
-
-
-def _jobs(loop: Loop, store: Store, doctor: Doctor, state: Path) -> Mapping[str, Job]:
-    async def summary() -> None:
-        """Keep the page of the week that ends now, one file a week."""
-        today = loop.engine.today()
-        protection, notes = doctor.verdict(None)
-        loop.save()
-        facts = gather(store, loop.engine.rules, today, today, protection=protection, notes=notes)
-        page = await jobs.run("summary", msgspec.json.encode(Wanted(form="html", facts=facts)))
-        place = state / SUMMARIES
-        place.mkdir(mode=0o700, exist_ok=True)
-        aside = place / f".{facts.first}.new"
-        aside.write_bytes(page)
-        aside.replace(place / f"{facts.first}.html")
-
-    async def retention() -> None:
-        today = loop.engine.today()
-        weeks = loop.engine.rules.policy.family.retention_weeks
-        before = (today - dt.timedelta(weeks=weeks)).isoformat()
-        store.forget(before)
-        for child, known in list(loop.learner.of.items()):
-            if known.over and policy_day(known.until, loop.engine.rules.zone, 0).isoformat() < before:
-                loop.learner.forget(child)
-                loop.save_learning()
-        for page in (state / SUMMARIES).glob("*.html"):
-            if page.stem < before:
-                page.unlink()
-
-    async def backup() -> None:
-        store.backup()
-
-    return {"summary": summary, "retention": retention, "backup": backup}
 
 
 def _hosts(store: Store, child: str, day: str) -> set[str]:

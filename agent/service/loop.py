@@ -21,16 +21,17 @@ from agent.core.rules import Rules
 from agent.core.usage import added
 from agent.errors import HostError, NotFound, Refused, StoreError
 from agent.model.grant import Request
-from agent.model.program import Process, ProgramId
+from agent.model.program import ProgramId
 from agent.model.record import EventKind, LedgerEvent
 from agent.model.snapshot import Snapshot
 from agent.model.usage import Charge
-from agent.model.verdict import AskFor, EndGrant, Notify, ProgramVerdict
-from agent.platforms.base import Capability, Host, Start, Supervisor
+from agent.model.verdict import AskFor, EndGrant, Notify
+from agent.platforms.base import Capability, Host, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
 from agent.service.learner import LEARNING, Learner
 from agent.service.questions import Questions
+from agent.service.starts import Denied, Starts
 from agent.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -46,21 +47,9 @@ SAVE_EVERY = 5 * SECOND
 SAVE_CALM = MINUTE
 NOTICE_AGAIN = 10 * SECOND
 """A program that is started over and over is told of this often; every start is counted."""
-MOST_DENIED = 512
 MOST_REMEMBERED = 256
 ENGINE = "engine"
 """The key under which the ledger keeps the engine's state."""
-
-
-@dataclass(slots=True)
-class _Denied:
-    """Starts of one program that were refused since the last tick."""
-
-    process: Process
-    verdict: ProgramVerdict
-    why: str
-    question: AskFor | None = None
-    count: int = 1
 
 
 def _nothing_to_heed(_: Snapshot) -> None:
@@ -90,10 +79,8 @@ class Loop:
     questions: Questions = field(init=False)
     effects: Effects = field(init=False)
     learner: Learner = field(init=False)
+    starts: Starts = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _holding: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
-    """Starts that were answered with ``HOLD`` since the last tick, by child."""
-    _denied: dict[tuple[str, str], _Denied] = field(default_factory=dict)
     _told: dict[tuple[str, str, str], Millis] = field(default_factory=dict)
     learned: Callable[[str], None] = lambda child: None
     """Told of a child whose learning has ended by itself."""
@@ -101,6 +88,8 @@ class Loop:
     _charges: list[Charge] = field(default_factory=list)
     _saved: Millis | None = None
     """Time since boot up to which use is written."""
+    _line: str = ""
+    """What the supervisor was told last."""
     _events: bool = False
     _footing: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
@@ -108,6 +97,7 @@ class Loop:
         self.questions = Questions(self.engine)
         self.learner = Learner(self.engine, self._learned)
         self.learner.resume(self.store.state(LEARNING))
+        self.starts = Starts(self.engine, self.questions, self.learner, self.wake)
         self.effects = Effects(
             self.host,
             lambda notice: self._tell(self.host.clock.now(), notice),
@@ -126,7 +116,7 @@ class Loop:
         try:
             await self.tick()
             # From here on there is an answer to every question.
-            self.host.on_start(self.permit, self.otherwise)
+            self.host.on_start(self.starts.permit, self.starts.otherwise)
             while True:
                 await self._rest()
                 await self.tick()
@@ -191,8 +181,7 @@ class Loop:
         if self.learner.changed and now.boot - self._learning_saved >= MINUTE:
             self.save_learning()
         self.heed(self.snapshot)
-        self._holding.clear()
-        self._tell_denied(now)
+        self._tell_denied(now, self.starts.take())
         await self.effects.apply(step.effects, now.boot)
         self._charges += step.charges
         for event in step.events:
@@ -202,9 +191,16 @@ class Loop:
             self.save()
         if step.changed or step.effects:
             self.changed()
-        self.supervisor.alive()
+        line, self._line = self._line, self.line
+        self.supervisor.alive("" if line == self._line else self._line)
         self.ready.set()
         return step
+
+    @property
+    def line(self) -> str:
+        """How the service is, in a line for its supervisor."""
+        wrong = (*self.snapshot.degraded, *self.troubles.values())
+        return "; ".join(("watching", *wrong))
 
     def save_learning(self) -> None:
         """Write what was learned."""
@@ -254,36 +250,7 @@ class Loop:
 
     # ---- program starts ------------------------------------------------------------------------------------------
 
-    def permit(self, process: Process) -> Start:
-        """Whether a program image that has just started may run.  Quick, and without I/O: the host waits."""
-        self.learner.started(process)
-        verdict = self.questions.judge_start(process)
-        if verdict is None or verdict.action not in ("block", "ask"):
-            return Start.SETTLED if self.questions.settled(process, verdict) else Start.ALLOW
-        child = self.engine.rules.accounts[process.account]
-        why, question = verdict.sentence, None
-        if verdict.action == "ask":
-            held = self._holding.setdefault(child, set())
-            why, question = self.questions.must_close(process, verdict, len(held - {process.key}))
-            if not why:
-                held.add(process.key)
-                self._wake.set()
-                return Start.HOLD
-        key = (child, verdict.program)
-        seen = self._denied.get(key)
-        if seen is not None:
-            seen.count += 1
-        elif len(self._denied) < MOST_DENIED:
-            self._denied[key] = _Denied(process, verdict, why, question)
-        self._wake.set()
-        return Start.DENY
-
-    def otherwise(self, account: str) -> Start:
-        """What to answer for an unknown program while ``permit`` cannot be asked."""
-        return Start.ALLOW if self.questions.lets_unknown_in(account) else Start.DENY
-
-    def _tell_denied(self, now: Instant) -> None:
-        denied, self._denied = self._denied, {}
+    def _tell_denied(self, now: Instant, denied: Mapping[tuple[str, str], Denied]) -> None:
         for (child, program), one in denied.items():
             verdict = one.verdict
             self.remember(child, program, one.process.program)

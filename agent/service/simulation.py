@@ -88,7 +88,7 @@ class Simulation:
         """Let the weeks pass."""
         await self._host.open(_silence)
         self._loop.watch(self.rules)
-        self._host.on_start(self._loop.permit, self._loop.otherwise)
+        self._host.on_start(self._loop.starts.permit, self._loop.starts.otherwise)
         for day in range(self.days):
             date = self.start + dt.timedelta(days=day)
             for name in self.rules.children:

@@ -15,6 +15,7 @@ system starts real processes; a rig for a host in memory changes its memory.  No
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -142,6 +143,10 @@ class HostContract:
         await rig.host.open(wake)
         await rig.host.close()
         await rig.host.close()
+
+    async def test_where_no_gate_is_asked_for_nothing_has_to_be_waited_for(self, opened: Rig) -> None:
+        async with asyncio.timeout(20):
+            await opened.host.in_place()
 
     async def test_clock_runs_forward(self, opened: Rig) -> None:
         before = opened.host.clock.now()

@@ -159,6 +159,30 @@ async def denies_before_the_first_instruction(lab: Lab) -> None:
         assert lab.asked[before:].count(str(lab.place / "good")) <= 1
 
 
+async def is_in_place_when_it_says_so(lab: Lab) -> None:
+    """Without a moment in which a program starts unasked: a boot waits for this."""
+    host = LinuxHost(bus_address=NO_BUS, gate=[str(lab.place)])
+    host._watching.starts.open = _no_events
+    host.watch([ACCOUNT])
+    await host.open(lambda: None)
+    try:
+        waiting = asyncio.create_task(host.in_place())
+        await asyncio.sleep(0.2)
+        assert not waiting.done() and not gated(host), "nobody can be asked yet"
+        host.on_start(lab.decide, lambda _: Start.DENY)
+        async with asyncio.timeout(LONG):
+            await waiting
+        assert gated(host)
+        assert not (await lab.run(lab.place / "game"))[0]
+        os.kill(gate_pid(host), signal.SIGKILL)
+        await until(lambda: not gated(host), "its end is seen")
+        async with asyncio.timeout(LONG):
+            await host.in_place()
+        assert gated(host), "and it waits for the next one"
+    finally:
+        await host.close()
+
+
 async def leaves_everybody_else_alone(lab: Lab) -> None:
     async with lab.host():
         for uid in (0, STRANGER):
@@ -532,6 +556,7 @@ SCENARIOS: dict[str, Callable[[Lab], Awaitable[None]]] = {
     one.__name__: one
     for one in (
         denies_before_the_first_instruction,
+        is_in_place_when_it_says_so,
         leaves_everybody_else_alone,
         cannot_be_got_around_by_another_name,
         marks_what_is_mounted_later,

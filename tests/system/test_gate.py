@@ -39,6 +39,19 @@ def test_the_unit_starts_it_and_the_doctor_says_so(box: Box) -> None:
     assert int(box.run(f"awk '/VmRSS/ {{print $2}}' /proc/{gate(box)}/status").out) < 16_000  # KiB
 
 
+def test_when_systemd_has_started_the_service_the_gate_is_there(box: Box) -> None:
+    """Login screens come after the service (Before= in its unit): no child's session begins without a gate."""
+    box.run("cp /usr/bin/touch ~/game", user="mia").check()
+    for _ in range(3):
+        box.fairtime.control("restart")
+        assert box.run("systemctl show --property=StatusText --value fairtime").out.strip() == "watching"
+        report = json.loads(box.run("fairtime doctor --json").check().out)
+        assert [one["present"] for one in report["abilities"] if one["capability"] == "exec-gate"] == [True]
+        done = box.run("~/game ~/proof", user="mia")
+        assert "not permitted" in done.err.lower(), done.err
+    box.run(NO_PROOF).check()
+
+
 def test_a_denied_program_never_runs_and_a_guardian_is_left_alone(box: Box) -> None:
     with box.session("mia", "tty") as session:
         done = session.run(PLAY)

@@ -91,7 +91,7 @@ class Pc:
         watching = engine(limits, self._granted, floor=self.host.clock.instant.wall)
         self.loop = Loop(self.host, watching, Ledger(), Nobody(), push=lambda _: None, changed=lambda: None)
         self.loop.watch(limits)
-        self.host.on_start(self.loop.permit, self.loop.otherwise)
+        self.host.on_start(self.loop.starts.permit, self.loop.starts.otherwise)
         self.session = self.host.login("mia")
         self.tick()
 
@@ -108,7 +108,7 @@ class Pc:
 
     def answer(self, program: ProgramId, account: str = "mia") -> Start:
         process = Process(pid=1, started=1, parent=0, account=account, program=program)
-        return self.loop.permit(process)
+        return self.loop.starts.permit(process)
 
     def settled_wrongly(self) -> list[ProgramId]:
         return [
@@ -163,8 +163,8 @@ def test_a_new_policy_holds_before_its_first_tick() -> None:
         assert pc.host.start(account, CHESS) is None
         assert pc.host.start(account, OTHER) is None
         assert pc.host.start(account, SHELL) is not None
-        assert pc.loop.otherwise(account) is Start.DENY
-    assert pc.loop.otherwise("ana") is Start.ALLOW
+        assert pc.loop.starts.otherwise(account) is Start.DENY
+    assert pc.loop.starts.otherwise("ana") is Start.ALLOW
 
 
 def test_used_up_minutes_unsettle() -> None:

@@ -89,6 +89,8 @@ class Gatekeeper:
         self._failure = ""
         self.why = "The exec gate has not started yet."
         """Why there is no gate now, in words for a guardian; empty when there is one."""
+        self.there = asyncio.Event()
+        """Set while there is a gate."""
         self.left_out: tuple[str, ...] = ()
         """File systems that are not watched, as ``type place``."""
 
@@ -129,6 +131,7 @@ class Gatekeeper:
                 await self._gone.wait()
         self._hang_up()
         self.why = "The exec gate is closed."
+        self.there.clear()
 
     def classify(self, rows: Sequence[Row], *, tell: bool) -> None:
         """As ``open``, for a gate that runs; also forgets what was settled, as ``flush``."""
@@ -228,6 +231,7 @@ class Gatekeeper:
         if self.why != why:
             log.warning("%s", why)
             self.why = why
+            self.there.clear()
             self._changed()
 
     # ---- health --------------------------------------------------------------------------------------------------
@@ -316,6 +320,7 @@ class Gatekeeper:
         if first:
             log.info("the exec gate is in place")
             self.why = ""
+            self.there.set()
         if first or left_out != self.left_out:
             self.left_out = left_out
             self._changed()

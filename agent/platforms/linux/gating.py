@@ -154,6 +154,11 @@ class Gating:
         else:
             self._keeper.flush()
 
+    async def in_place(self) -> None:
+        """Until there is a gate; at once where none is asked for."""
+        if self._keeper is not None:
+            await self._keeper.there.wait()
+
     async def close(self) -> None:
         """End the gate."""
         self._open = False

@@ -133,6 +133,10 @@ class LinuxHost:
         self._watching.decide = decide
         self._gating.ask(self._standing.before(decide), otherwise)
 
+    async def in_place(self) -> None:
+        """The exec gate, where one is asked for."""
+        await self._gating.in_place()
+
     def unsettle(self) -> None:
         """Only the exec gate remembers answers; events are asked about each time."""
         self._gating.unsettle()

@@ -49,19 +49,13 @@ def floor(rules: ChildRules, plan: Plan, permits: Iterable[Grant]) -> ProgramFlo
     parts = [part for number, limit in enumerate(plan.programs) for part in _parts(rules, limit, number)]
     given = [trait for grant in permits for trait in _permitted(rules, plan, grant.subject)]
     closed = plan.unknown == "block"
-    denials = []
+    denials: list[Denial] = []
     for part in parts:
-        if part.blocks and part.names:
+        if part.blocks:
             passed = [
-                trait
-                for other in parts
-                if other.rank < part.rank and not other.blocks and (other.strong or not closed)
-                for trait in other.opens
+                other for other in parts if other.rank < part.rank and not other.blocks and (other.strong or not closed)
             ]
-            # Well-known programs that only carry the name or the publisher of another are who their signature says.
-            elses = [] if part.entries is None else [e for e in rules.catalogue.values() if e.id not in part.entries]
-            known = [trait for entry in elses for trait in _signs(entry)]
-            denials.append(Denial(rule=part.limit.id, traits=part.names, unless=_once(passed, given, known)))
+            denials += _denials(rules, part, passed, given)
     others = None
     if closed:
         allowed = [trait for part in parts if not part.blocks for trait in part.admits]
@@ -78,6 +72,23 @@ def denies(floor: ProgramFloor, program: ProgramId) -> str:
         if _any(denial.traits, program) and not _any(denial.unless, program):
             return denial.rule
     return floor.others.rule if floor.others is not None and not _any(floor.others.unless, program) else ""
+
+
+def _denials(rules: ChildRules, part: _Part, passed: list[_Part], given: list[Trait]) -> Iterator[Denial]:
+    """A part's denial: of well-known packages for itself, because nothing but their package says which program they are."""
+    packages = _once(trait for entry in rules.catalogue.values() for trait in _marks(entry) if trait.kind == "package")
+    packed = tuple(trait for trait in part.names if trait in packages)
+    loose = tuple(trait for trait in part.names if trait not in packages)
+    if packed:
+        opened = (t for one in passed for t in one.opens if one.entries is None or t.kind == "package")
+        permitted = (trait for trait in given if trait.kind in ("sha256", "path", "package"))
+        yield Denial(rule=part.limit.id, traits=packed, unless=_once(opened, permitted))
+    if loose:
+        # Well-known programs that only carry the name or the publisher of another are who their signature says.
+        elses = [] if part.entries is None else [e for e in rules.catalogue.values() if e.id not in part.entries]
+        known = (trait for entry in elses for trait in _signs(entry))
+        opened = (trait for one in passed for trait in one.opens)
+        yield Denial(rule=part.limit.id, traits=loose, unless=_once(opened, given, known))
 
 
 # ---- what rules name -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ PACKAGES := installer/linux/test-packages.txt
 SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check again system bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
+.PHONY: help setup run test check again system windows bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -47,6 +47,9 @@ again: setup ## the tests that failed last time, once more and without the other
 
 system: setup system-packages ## as root: a Debian 12 PC in a container, Fairtime in it, and every known way around it
 	@$(BIN)/python -m tests.system
+
+windows: setup ## the Windows backend: on Windows, or where WINDOWS_LAB names a Windows Python under Wine
+	@$(BIN)/python -m tests.windows
 
 bench: setup ## the figures of the design, each with its bar
 	$(BIN)/python -m tests.bench.run

@@ -39,7 +39,9 @@ LIMITS: Mapping[str, Limit] = {
 }
 """Of jobs that need more time or less memory than usual."""
 AS = "FAIRTIME_JOB_AS"
-_BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+_KEPT = ("SYSTEMROOT", "PATH") if sys.platform == "win32" else ()
+"""Of this process's environment: without SystemRoot no Python starts on Windows, and its DLLs are looked for in PATH."""
+_BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **{name: os.environ[name] for name in _KEPT if name in os.environ}}
 NAMES: Mapping[str, str] = {
     "verify": "agent.trust.verify",
     "summary": "agent.summary.job",

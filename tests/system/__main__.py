@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
 
     from tests.system import image
 
-    image.cached()  # before any test's time runs
+    image.ready()  # before any test's time runs
     os.chdir(ROOT)
     return int(pytest.main(["-p", "no:randomly", "-p", "no:cacheprovider", *words]))
 

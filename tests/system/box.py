@@ -15,24 +15,28 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system import image, install
+from tests.system import image, reach
 from tests.system.fairtime import Fairtime
+from tests.system.reach import Reach
 from tests.system.sessions import Session, open_session
+from tests.system.started import Started
 
-BUILD = Path(__file__).resolve().parents[2] / "build" / "system"
 MEMORY = 2 << 30
 PROCESSES = 2048
 """The PC's size, so that using all of it up costs the host nothing."""
-LIMITS = {
-    "v2": {"memory.max": MEMORY, "pids.max": PROCESSES},
-    "memory": {"memory.limit_in_bytes": MEMORY},
-    "pids": {"pids.max": PROCESSES},
-}
-"""By version or, for version 1, by controller."""
+PEOPLE = PROCESSES // 3
+"""Processes of one account, as systemd-logind has it (UserTasksMax=33%)."""
+SHARE = "FAIRTIME_SYSTEM_SHARE"
+"""How much of the processors this PC gets beside others that run, in hundredths of an even part (``lanes``)."""
+PATIENCE = "FAIRTIME_SYSTEM_PATIENCE"
+"""What ``within`` multiplies with; more than 1 beside other PCs (``lanes``)."""
+LAB = "/system.slice/lab.slice"
+"""Where in the PC a test's commands run that are in no session."""
+ADMIN, PLAIN = "/usr/local/sbin:/usr/sbin:/sbin", "/usr/local/bin:/usr/bin:/bin"
 Command = str | Sequence[str]
 
 
@@ -62,16 +66,42 @@ class Groups:
     lab: list[Path]
     """What a test enters the PC with.  Under version 1 beside the PC's own limit of processes: a child who uses that up must
     not keep the test out as well.  Under version 2 the PC's systemd sees to that itself (``TasksMax=`` of user slices)."""
+    people: Path | None
+    """Under version 1, where the PC's systemd cannot limit anybody: a folder with a group for each account."""
 
     @classmethod
     def make(cls, stack: ExitStack) -> Groups:
         name = f"fairtime-{os.getpid()}-{time.monotonic_ns()}"
-        pc, lab = [], []
+        pc, lab, people = [], [], None
+        limits = _limits(int(os.environ.get(SHARE, "100")))
         for kind, at in _hierarchies().items():
-            group = _group(at / name, LIMITS[kind], stack)
+            group = _group(at / name, limits[kind], stack)
             pc.append(group)
-            lab.append(_group(at / f"{name}-lab", {}, stack) if kind == "pids" else group)
-        return cls(pc, lab)
+            if kind == "pids":
+                group = _group(at / f"{name}-lab", {}, stack)
+                people = _group(at / f"{name}-people", {}, stack)
+            lab.append(group)
+        return cls(pc, lab, people)
+
+    def of(self, user: str) -> tuple[Path, ...]:
+        """The groups of an account's own processes, besides those that everybody's are in."""
+        if self.people is None or user == "root":
+            return ()
+        group = self.people / user
+        if not group.exists():
+            group.mkdir(exist_ok=True)
+            (group / "pids.max").write_text(str(PEOPLE), encoding="ascii")
+        return (group,)
+
+
+def _limits(share: int) -> dict[str, dict[str, int]]:
+    """By version or, for version 1, by controller; the files that a group has not are left out."""
+    return {
+        "v2": {"memory.max": MEMORY, "pids.max": PROCESSES, "cpu.weight": share},
+        "memory": {"memory.limit_in_bytes": MEMORY},
+        "pids": {"pids.max": PROCESSES},
+        "cpu": {"cpu.shares": 1024 * share // 100},
+    }
 
 
 class Box:
@@ -83,20 +113,23 @@ class Box:
         self.leader = leader
         self._groups = groups
         self._stack = stack
+        self._patience = float(os.environ.get(PATIENCE, "1"))
+        enter = ["nsenter", "-t", str(leader), "-m", "-u", "-i", "-n", "-p", "-C", "--", "env", "-i", "LANG=C.UTF-8"]
+        move = f'mkdir -p /sys/fs/cgroup{LAB}; echo 0 > /sys/fs/cgroup{LAB}/cgroup.procs; exec "$@"'
+        self._reach = Reach([*_joining(groups.lab), *enter, "sh", "-c", move, "sh"], stack)
         self.fairtime = Fairtime(self)
 
     @classmethod
     def boot(cls) -> Box:
-        """Copy the image, install this checkout in it, boot; about ten seconds when the image is cached."""
-        BUILD.mkdir(parents=True, exist_ok=True)
+        """Copy the image with this checkout installed in it, boot; some ten seconds when the image is cached."""
         stack = ExitStack()
         with stack:
-            here = Path(tempfile.mkdtemp(prefix="run-", dir=BUILD))
+            here = Path(tempfile.mkdtemp(prefix="run-", dir=image.place()))
             stack.callback(shutil.rmtree, here)
-            disk = image.copy(here / "disk.ext4")
+            disk = image.copy(here / "disk.ext4", image.ready)
             root = stack.enter_context(image.mounted(disk, here / "root"))
             disk.unlink()  # the mount keeps it, and nothing stays behind however this ends
-            install.install(root)
+            reach.put(root)
             groups = Groups.make(stack)
             leader = _start(root, groups, stack)
             box = cls(root, leader, groups, stack)
@@ -107,31 +140,11 @@ class Box:
     def close(self) -> None:
         self._stack.close()
 
-    # ---- commands ------------------------------------------------------------------------------------------------
+    def within(self, seconds: float) -> float:
+        """A bar of the product in seconds, as it stands when this PC runs alone; more where several share the processors."""
+        return seconds * self._patience
 
-    def enter(
-        self, command: Command, user: str = "root", *, env: Mapping[str, str] | None = None, cgroup: str = ""
-    ) -> list[str]:
-        """The words that run ``command`` (a shell line, or words) in the PC as ``user``, in a cgroup of it."""
-        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        home = "/root" if user == "root" else f"/home/{user}"
-        setting = {
-            "HOME": home,
-            "USER": user,
-            "LOGNAME": user,
-            "LANG": "C.UTF-8",
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            **(env or {}),
-        }
-        if user == "root":
-            setting["PATH"] = "/usr/local/sbin:/usr/sbin:/sbin:" + setting["PATH"]
-        who = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        where = f"/sys/fs/cgroup{cgroup or '/system.slice/lab.slice'}"
-        move = f'mkdir -p {where}; echo 0 > {where}/cgroup.procs && cd {home} && exec "$@"'
-        return [
-            *_joining(self._groups.lab), "nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--",
-            "env", "-i", *(f"{key}={value}" for key, value in setting.items()), "sh", "-c", move, "sh", *who, *words,
-        ]  # fmt: skip
+    # ---- commands ------------------------------------------------------------------------------------------------
 
     def run(
         self, command: Command, user: str = "root", *,
@@ -145,16 +158,20 @@ class Box:
             kill(started)
             out, err = started.communicate()
             return Done(124, out.decode(errors="replace"), err.decode(errors="replace"))
+        assert started.returncode is not None
         return Done(started.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
     def spawn(
         self, command: Command, user: str = "root", *, env: Mapping[str, str] | None = None, cgroup: str = ""
-    ) -> subprocess.Popen[bytes]:
-        """Start and go on; the caller ends it (``kill``)."""
-        return subprocess.Popen(
-            self.enter(command, user, env=env, cgroup=cgroup),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+    ) -> Started:
+        """Start ``command`` (a shell line, or words) as ``user``, in a cgroup of the PC, and go on; the caller ends it (``kill``)."""
+        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        home = "/root" if user == "root" else f"/home/{user}"
+        path = f"/{reach.PLACE}/bin:{ADMIN}:{PLAIN}" if user == "root" else PLAIN
+        setting = {"HOME": home, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8", "PATH": path, **(env or {})}
+        return self._reach.start(
+            words, user, folder=home, env=setting, cgroup=cgroup or LAB, groups=self._groups.of(user)
+        )
 
     def session(self, user: str, kind: str = "x11") -> Session:
         """A login of ``user``: kind ``x11``, ``wayland``, ``tty``, ``ssh`` or ``su``.  Use it with ``with``."""
@@ -177,15 +194,19 @@ class Box:
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
-    def until(self, line: str, *, within: float = 10, every: float = 0.1) -> float:
-        """Seconds until a shell line succeeds (as root); ``AssertionError`` when it does not within the time."""
+    def until(self, line: str, *, within: float = 10, every: float = 0.1, since: float | None = None) -> float:
+        """Seconds until a shell line succeeds (as root); ``AssertionError`` when it does not ``within`` these seconds.
+
+        They are a bar of this PC alone (see ``within``), and run from ``since`` (of ``time.monotonic``) or from now.
+        """
         begun = time.monotonic()
+        end = (begun if since is None else since) + self.within(within)
         while True:
             done = self.run(line)
             passed = time.monotonic() - begun
             if done.ok:
                 return passed
-            assert passed < within, f"not within {within} s: {line}\n{done.out}{done.err}"
+            assert time.monotonic() < end, f"not within {self.within(within)} s: {line}\n{done.out}{done.err}"
             time.sleep(every)
 
     def set_up(self) -> None:
@@ -197,10 +218,9 @@ class Box:
         self.until("case $(systemctl is-system-running) in running|degraded) exit 0;; esac; exit 1", within=60)
 
 
-def kill(started: subprocess.Popen[bytes]) -> None:
-    """End what ``spawn`` started, with all that has not left its process group: nsenter forks, and pipes are inherited."""
-    with suppress(ProcessLookupError):
-        os.killpg(started.pid, signal.SIGKILL)
+def kill(started: Started) -> None:
+    """End what ``spawn`` started, with all that has not left its process group: pipes are inherited."""
+    started.end()
 
 
 def _start(root: Path, groups: Groups, stack: ExitStack) -> int:
@@ -253,7 +273,7 @@ def _hierarchies() -> dict[str, Path]:
         if kind == "cgroup2":
             places["v2"] = Path(at)
         elif kind == "cgroup":
-            places.update({name: Path(at) for name in options.split(",") if name in ("memory", "pids")})
+            places.update({name: Path(at) for name in options.split(",") if name in ("memory", "pids", "cpu")})
     return places
 
 

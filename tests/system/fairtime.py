@@ -40,6 +40,7 @@ class Fairtime:
         answers = self._box.write("/root/answers.toml", _ANSWERS, mode=0o600)
         self._box.run(["fairtime", "setup", "--answers", answers]).check()
         self.wait()
+        self.gated()
         self.policy(FAMILY.read_text(encoding="utf-8"))
 
     # ---- the service ---------------------------------------------------------------------------------------------
@@ -56,6 +57,11 @@ class Fairtime:
     def wait(self, within: float = 20) -> float:
         """Seconds until the service answers."""
         return self._box.until("fairtime status --json --child mia", within=within)
+
+    def gated(self, within: float = 30) -> float:
+        """Seconds until the service says that its exec gate is there, which begins a moment after it answers."""
+        there = '"capability":"exec-gate","present":true'
+        return self._box.until(f"fairtime doctor --json | grep -q '{there}'", within=within, every=0.3)
 
     def log(self) -> str:
         """What the service wrote since boot."""

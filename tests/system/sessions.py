@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.system.box import Box, Command, Done
+    from tests.system.started import Started
 
 _numbers = itertools.count(1)
 
@@ -21,7 +18,7 @@ _numbers = itertools.count(1)
 class Session:
     """One login.  Commands run in its cgroup, so that logind and Fairtime count them as the session's."""
 
-    def __init__(self, box: Box, user: str, kind: str, id_: str, door: subprocess.Popen[bytes]) -> None:
+    def __init__(self, box: Box, user: str, kind: str, id_: str, door: Started) -> None:
         self.box, self.user, self.kind, self.id = box, user, kind, id_
         self._door = door
         """What holds the login open on the outside; ``end`` closes it."""
@@ -40,7 +37,7 @@ class Session:
             command, self.user, timeout=timeout, env={**self.env, **(env or {})}, stdin=stdin, cgroup=self.cgroup
         )
 
-    def spawn(self, command: Command, *, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def spawn(self, command: Command, *, env: Mapping[str, str] | None = None) -> Started:
         """Start a command in this session; it ends with the session."""
         return self.box.spawn(command, self.user, env={**self.env, **(env or {})}, cgroup=self.cgroup)
 
@@ -87,9 +84,8 @@ def open_session(box: Box, user: str, kind: str, within: float = 15) -> Session:
     raise Refused(f"exit {door.poll()}: {_shut(door)}")
 
 
-def _shut(door: subprocess.Popen[bytes]) -> str:
-    with suppress(ProcessLookupError):
-        os.killpg(door.pid, signal.SIGKILL)
+def _shut(door: Started) -> str:
+    door.end()
     out, err = door.communicate()
     return (out + err).decode(errors="replace").strip()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from tests.system.box import Box, kill
 from tests.system.fairtime import PIN
 from tests.system.sessions import Session
+from tests.system.started import Started
 
 FAMILY = Path(__file__).with_name("family.toml").read_text(encoding="utf-8")
 WAITS = 20
@@ -52,7 +52,7 @@ class Game:
         session.box.run(
             f"cp /bin/dash {file} && printf %s {name} >> {file} && chown {session.user}: {file} && rm -f {self.flag}"
         ).check()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Started | None = None
 
     def start(self) -> None:
         self._collect()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.system import image, install
-from tests.system.box import BUILD, Box
+from tests.system.box import Box
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN = 6
@@ -294,8 +294,8 @@ def tree(root: Path) -> dict[str, object]:
 
 def test_away_is_as_it_was_byte_for_byte(tmp_path: Path) -> None:
     """On a disk of its own, which never boots: with the real pam-auth-update, groups and folders of Debian."""
-    disk = image.copy(BUILD / f"away-{os.getpid()}.ext4")
-    at = Path(tempfile.mkdtemp(prefix="away-", dir=BUILD))
+    disk = image.copy(image.place() / f"away-{os.getpid()}.ext4")
+    at = Path(tempfile.mkdtemp(prefix="away-", dir=image.place()))
     try:
         with image.mounted(disk, at) as root:
             # pam-auth-update's own first run (its memory, its notes) is not ours: it has happened on every PC.

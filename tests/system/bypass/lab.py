@@ -15,6 +15,7 @@ from tests.family import child
 from tests.system.box import Box, Done, kill
 from tests.system.bypass.attack import Attack, Outcome
 from tests.system.sessions import Refused, Session
+from tests.system.started import Started
 
 HERE = Path(__file__).parent
 FAMILY = HERE.parent / "family.toml"
@@ -27,7 +28,7 @@ OLD_POLICY = "/root/old.json"
 """What the guardian signed before the suite's own policies."""
 BUDGET = 8.0
 LATE = 6.0
-"""Seconds of play over the budget that still count as held: a tick, time to close, and a busy machine."""
+"""Seconds of play over the budget that still count as held on a PC alone: a tick, time to close, and a busy machine."""
 SHORT = f"""
 windows = {{}}
 budget = {{ all = "{BUDGET:.0f}s" }}
@@ -51,7 +52,7 @@ class Lab:
     def __init__(self, box: Box, attacks: Iterable[Attack]) -> None:
         self.box = box
         self._kids = {attack.id: attack.kid for attack in attacks if attack.kid is not None}
-        self._doors: list[subprocess.Popen[bytes]] = []
+        self._doors: list[Started] = []
         self._wave: list[str] = []
         box.run(f"cp /var/lib/fairtime/policy.dsse.json {OLD_POLICY}").check()
         self._accounts()
@@ -178,7 +179,7 @@ class Lab:
         """A game that may run, under ``BUDGET``: held when it did not live much longer."""
         lived = self.played(life)
         words = f"played {lived:.1f} s of {BUDGET:.0f} s{', ' + more if more else ''}"
-        return Outcome(lived <= BUDGET + LATE, words)
+        return Outcome(lived <= BUDGET + self.box.within(LATE), words)
 
     def background(self, session: Session, line: str, env: Mapping[str, str]) -> None:
         """Start ``line`` in the session and leave it there."""

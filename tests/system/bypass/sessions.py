@@ -82,13 +82,13 @@ def _hinted(lab: Lab, user: str, line: str, busy: str = "1") -> Outcome:
     assert isinstance(session, Session), session
     _start(lab, session, life, line, **({"BUSY": busy} if busy else {}))
     deadline = time.monotonic() + 75
-    while time.monotonic() < deadline and lab.alive_lately(life) and lab.played(life) < 45:
+    while time.monotonic() < deadline and lab.alive_lately(life) and lab.played(life) < 50:
         time.sleep(1)
     lived = lab.played(life)
     lab.sweep(life)
     session.end()
     # Load is only told from noise after ten seconds of it.
-    return Outcome(lived <= 20 + 10 + LATE, f"played {lived:.1f} s of 20 s")
+    return Outcome(lived <= 20 + 10 + lab.box.within(LATE), f"played {lived:.1f} s of 20 s")
 
 
 @attack("undo-lock", "unlock the session each time it is locked (loginctl, a locker that lies)", 35, kid=LOCKS)
@@ -164,13 +164,13 @@ def again(lab: Lab) -> Outcome:
             continue
         life = lab.life(user)
         _start(lab, session, life)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + lab.box.within(10)
         while time.monotonic() < deadline and (session.alive or lab.alive_lately(life)):
             time.sleep(0.5)
         played = lab.played(life)
         lab.sweep(life)
         session.end()
-        found.append((kind, Outcome(played <= WATCHED, f"{kind}: ended, played {played:.1f} s more")))
+        found.append((kind, Outcome(played <= lab.box.within(WATCHED), f"{kind}: ended, played {played:.1f} s more")))
     held = all(outcome.held for _, outcome in found)
     return Outcome(held, "; ".join(outcome.evidence for _, outcome in found))
 
@@ -205,7 +205,9 @@ def second_seat(lab: Lab) -> Outcome:
     lab.sweep(life)
     for session in sessions:
         session.end()
-    return Outcome(lived <= (BUDGET + LATE), f"played {lived:.1f} s of {BUDGET:.0f} s in {len(sessions)} sessions")
+    return Outcome(
+        lived <= BUDGET + lab.box.within(LATE), f"played {lived:.1f} s of {BUDGET:.0f} s in {len(sessions)} sessions"
+    )
 
 
 @attack("tty", "a text console instead of the desktop (TTY switch)", 35, kid=SHORT)

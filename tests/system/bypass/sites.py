@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from tests.system.away import DNS4, DNS6, DOH4, WEB4, WEB6
 from tests.system.box import Done
 from tests.system.bypass.attack import Outcome, attack
 from tests.system.bypass.lab import Lab, all_of
+from tests.system.reach import PLACE
 
+HERE = Path(__file__).parents[1]
 SINK = "127.84.0.1"
 ALLOW = """
 windows = {}
@@ -54,6 +57,28 @@ def lines(lab: Lab, user: str, tries: Iterable[str]) -> Outcome:
         return seen(lab.box.run(line, user))
 
     return all_of((line[:60], one(line)) for line in tries)
+
+
+def browsed(lab: Lab, user: str, urls: Iterable[str], *options: str) -> Outcome:
+    """Addresses in one Chromium each of the parent's, to whom they show the page, and of the child's, to whom they must not."""
+    wanted = list(urls)
+    lab.box.write(f"/{PLACE}/devtools.py", (HERE / "devtools.py").read_text(encoding="utf-8"))
+    parent, child = (_shown(lab, account, wanted, options) for account in ("ana", user))
+
+    def one(url: str) -> Outcome:
+        if "REACHED" not in parent.get(url, ""):
+            return Outcome(
+                False, f"the parent does not see the page either: this is no attack; {parent.get(url, '')[-200:]}"
+            )
+        return seen(Done(0, child.get(url, "no word of it: REACHED is not ruled out"), ""))
+
+    return all_of((url, one(url)) for url in wanted)
+
+
+def _shown(lab: Lab, user: str, urls: list[str], options: tuple[str, ...]) -> dict[str, str]:
+    done = lab.box.run(["python3", f"/{PLACE}/devtools.py", json.dumps(urls), *options], user, timeout=180).check()
+    found: dict[str, str] = json.loads(done.out)
+    return found
 
 
 @attack("vpn", "a VPN: tunnels, WireGuard, names from a tunnel's own server", 25, kid=BLOCK, net=True)
@@ -215,7 +240,7 @@ def spelling(lab: Lab) -> Outcome:
     )  # fmt: skip
     return all_of(
         [
-            ("chromium", lines(lab, "kid-spelling", (f'{_CHROMIUM} --host-resolver-rules="MAP *.example {WEB4}" \'{url}\'' for url in urls))),
+            ("chromium", browsed(lab, "kid-spelling", urls, f"--host-resolver-rules=MAP *.example {WEB4}")),
             ("names", lines(lab, "kid-spelling", (f"curl -s --max-time 5 '{url}'" for url in urls if "example" in url))),
         ]
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from agent.clock import Clock
 from agent.filter.control import Ask, Outcome, Served, Trouble, Used
+from agent.model.floor import ProgramFloor
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
@@ -180,6 +181,12 @@ class Host(Protocol):
     async def guard_logins(self, children: Collection[str]) -> None:
         """From now on the system asks the service before one of these accounts begins a session, and before nobody else
         does; ``HostError`` when it cannot.  May take a moment."""
+
+    async def put_programs(self, floors: tuple[ProgramFloor, ...]) -> None:
+        """Where the system denies programs by rules of its own: let it deny what these do, in the place of those before, until
+        the next call, also while the service does not run.  Elsewhere nothing: ``on_start`` is asked about each.
+
+        ``HostError`` when it cannot: then what may not run is stopped right after its start.  May take some seconds."""
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         """Let names, browsers and firewall of this PC agree with these lanes at once, in the place of those before, and

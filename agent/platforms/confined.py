@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from agent.errors import HostError
 from agent.filter.control import Ask, Used
+from agent.model.floor import ProgramFloor
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
@@ -94,6 +95,9 @@ class ConfinedHost:
         """Left out."""
 
     async def guard_logins(self, children: Collection[str]) -> None:
+        """Left out."""
+
+    async def put_programs(self, floors: tuple[ProgramFloor, ...]) -> None:
         """Left out."""
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from agent.clock import SECOND, FakeClock, Millis
+from agent.core.floor import denies
 from agent.errors import HostError
 from agent.filter.control import Ask, Outcome, Served, Trouble, Used
+from agent.model.floor import ProgramFloor
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
 from agent.model.site import SiteLane
@@ -109,6 +111,8 @@ class FakeHost:
     """Accounts whose logins the service is asked about."""
     sites: tuple[SiteLane, ...] = ()
     """The lanes in force."""
+    floors: tuple[ProgramFloor, ...] = ()
+    """What this computer denies by rules of its own."""
     servers: tuple[str, ...] = ("192.0.2.53",)
     """The name servers of this computer's network."""
     names: FakeResolver | None = None
@@ -315,6 +319,11 @@ class FakeHost:
     def name_servers(self) -> tuple[str, ...]:
         return self.servers
 
+    async def put_programs(self, floors: tuple[ProgramFloor, ...]) -> None:
+        if Capability.EXEC_GATE in self.missing and floors:
+            raise HostError(f"This PC cannot deny programs: {self.missing[Capability.EXEC_GATE]}", "They are stopped.")
+        self.floors = floors
+
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         self.sites = lanes
         missing = [self.missing[one] for one in (Capability.SITES_DNS, Capability.SITES_BROWSER) if one in self.missing]
@@ -353,6 +362,11 @@ class FakeHost:
     # ---- inside --------------------------------------------------------------------------------------------------
 
     def _may_start(self, process: Process) -> bool:
+        if any(process.account in one.accounts and denies(one, process.program) for one in self.floors):
+            if self._decide is not None:
+                self._decide(process)  # it is told what the system has denied, as it is told of a start
+            self.killed.append(process)
+            return False
         if process.account not in self._watched or self._decide is None:
             return True
         key = (process.account, process.program)

@@ -31,6 +31,7 @@ from agent.service.calendar import When
 from agent.service.chores import Chores
 from agent.service.doctor import Doctor
 from agent.service.engine import Engine
+from agent.service.floors import Floors
 from agent.service.guardian import Guardian
 from agent.service.listacts import ListActs
 from agent.service.lists import Lists
@@ -165,6 +166,7 @@ class Service:
         lists = Lists(settings.state / LISTS)
         uses = SiteUses(loop, lambda child, day: _hosts(store, child, day))
         sites = Sites(host, loop, store, uses, lists)
+        floors = Floors(host, loop)
 
         def findings() -> tuple[Finding, ...]:
             return (*lookout.findings(), *sites.findings(), *lists.findings())
@@ -194,6 +196,7 @@ class Service:
         def heed(snapshot: Snapshot) -> None:
             lookout.heed(snapshot)
             sites.look(host.clock.now())
+            floors.look()
 
         loop.push, loop.changed, loop.heed = push, changed, heed
 
@@ -239,6 +242,7 @@ class Service:
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await server.close()
             await sites.close()
+            await floors.close()
         for error in ended:
             if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
                 raise error

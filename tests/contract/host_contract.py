@@ -23,6 +23,7 @@ from typing import Protocol
 import pytest
 
 from agent.errors import HostError
+from agent.model.floor import Denial, ProgramFloor, Trait
 from agent.model.program import Process
 from agent.model.site import SiteLane, SitePlan
 from agent.model.snapshot import Session, Snapshot
@@ -448,6 +449,26 @@ class HostContract:
     async def test_thaw_of_the_unfrozen_is_success(self, opened: Rig) -> None:
         await opened.host.thaw(opened.child)
         await opened.host.thaw(opened.child)
+
+    # ---- what the system denies ----------------------------------------------------------------------------------
+
+    async def test_a_floor_denies_what_it_names_or_it_is_left_to_the_service(self, opened: Rig) -> None:
+        """Whoever denies, a program that may not run does not, and every other does."""
+        rule = Denial(rule="mia/game", traits=(Trait(kind="name", value="game"),))
+        floor = ProgramFloor(child="mia", accounts=(opened.child,), denials=(rule,))
+        try:
+            await opened.host.put_programs((floor,))
+        except HostError as error:
+            assert error.advice
+        await opened.host.observe()
+        opened.host.on_start(refuse_games)
+        (game,) = await opened.start(opened.child, "game", stubborn=True)
+        (chess,) = await opened.start(opened.child, "chess")
+        await opened.pass_time(300)
+        await opened.host.observe()
+        assert await until_gone(opened, (game,), within=1_000)
+        assert opened.alive(chess)
+        await opened.host.put_programs(())
 
     # ---- sites ---------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 from agent.clock import SECOND, Clock, Millis, SystemClock
 from agent.errors import HostError
 from agent.filter.control import Ask, Used
+from agent.model.floor import ProgramFloor
 from agent.model.policy import Ending
 from agent.model.program import Process
 from agent.model.site import SiteLane
@@ -233,6 +234,9 @@ class LinuxHost:
 
     async def guard_logins(self, children: Collection[str]) -> None:
         await asyncio.to_thread(self._logins.keep, tuple(children))
+
+    async def put_programs(self, floors: tuple[ProgramFloor, ...]) -> None:
+        """Nothing: the exec gate and the kernel's events ask about each program."""
 
     async def put_sites(self, lanes: tuple[SiteLane, ...]) -> None:
         await asyncio.to_thread(self._sites.put, lanes)

@@ -101,6 +101,10 @@ class Keeping:
             node = self._hive.node(missing)
             if node is not None and not node.values and not node.keys:
                 self._hive.remove(missing)
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Keep nothing of a key any more: what stood there is there again."""
         self._machine.drop(self.place, key)
         self.damaged.discard(key)
         self._tidy()

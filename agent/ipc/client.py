@@ -1,27 +1,23 @@
-"""The other end: for tray and command line.  Plain threads and sockets, no event loop.
+"""The other end: for tray and command line.  Plain threads and a channel, no event loop.
 
-The client makes sure that it speaks to the service: the socket's owner must be root, or the account itself (a trial).
+The channel makes sure that it leads to the service: whoever answers must be the system, or the account itself (a trial).
 """
 
 from __future__ import annotations
 
 import os
-import select
-import socket
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 
 from agent import errors
-from agent.errors import ConnectionFailed, FairtimeError, HostError, ProtocolError
-from agent.ipc import frames, place
+from agent.errors import ConnectionFailed, FairtimeError, ProtocolError
+from agent.ipc import frames
 from agent.ipc.answers import Event, Failure, Message, Reply, Result, Status
-from agent.ipc.peer import peer_of
-from agent.ipc.protocol import TIMEOUT, Body, Call, Hello, Subscribe, Via
+from agent.ipc.protocol import Body, Call, Hello, Subscribe, Via
+from agent.ipc.transport import Channel, transport
 from agent.model.verdict import Notify
 
-SOCKET = "/run/fairtime/fairtime.sock"
 ANSWER_WITHIN = 45.0
 """Seconds for an answer: a summary is rendered by a job first."""
 RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -46,13 +42,14 @@ class Client:
     """A connection to the service, made when it is needed and made again when it broke.  Calls from any thread."""
 
     def __init__(self, path: str | None = None, via: Via = "cli") -> None:
-        self._path = path or os.environ.get("FAIRTIME_SOCKET") or SOCKET
+        self._transport = transport()
+        self._path = path or os.environ.get("FAIRTIME_SOCKET") or self._transport.usual
         self._via = via
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
+        self._channel: Channel | None = None
         self._serial = 0
         self._closed = threading.Event()
-        self._watching: socket.socket | None = None
+        self._watching: Channel | None = None
 
     def call(self, body: Body) -> Result:
         """The answer to one call.  Raises the error that the service names, or ``ConnectionFailed``.
@@ -60,8 +57,9 @@ class Client:
         A call is sent once: whether one whose answer is missing was carried out, nobody here can know.
         """
         with self._lock:
-            if self._socket is not None and _over(self._socket):
-                self._drop()  # the service was started again meanwhile
+            if self._channel is not None and self._channel.unread():
+                # Between two calls there is nothing to read: the service was started again meanwhile.
+                self._drop()
             try:
                 return self._ask(body)
             except (ConnectionFailed, ProtocolError):
@@ -83,63 +81,39 @@ class Client:
         self._closed.set()
         watching = self._watching
         if watching is not None:
-            _shut(watching)
+            watching.shut()
         with self._lock:
             self._drop()
 
     # ---- within --------------------------------------------------------------------------------------------------
 
     def _ask(self, body: Body) -> Result:
-        if self._socket is None:
-            self._socket = self._connect()
+        if self._channel is None:
+            self._channel = self._connect()
         self._serial += 1
-        sock, serial = self._socket, self._serial
-        _send(sock, frames.pack(Call(id=serial, body=body)))
+        channel, serial = self._channel, self._serial
+        _send(channel, frames.pack(Call(id=serial, body=body)))
         while True:
-            message = _receive(sock)
+            message = _receive(channel)
             if isinstance(message, Event):
                 continue
             return _result(message, serial)
 
-    def _connect(self) -> socket.socket:
-        if sys.platform == "win32":
-            raise HostError(
-                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
-            )
-        place.check(Path(self._path))
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(TIMEOUT)
+    def _connect(self) -> Channel:
+        channel = self._transport.call(self._path)
+        channel.patience(ANSWER_WITHIN)
         try:
-            sock.connect(self._path)
-        except OSError as error:
-            sock.close()
-            raise ConnectionFailed(
-                "Fairtime's service does not answer",
-                "It may be starting: try again in a moment.  An administrator can look with “systemctl status fairtime”.",
-                where=self._path,
-            ) from error
-        if sys.platform != "win32":
-            served_by = peer_of(sock).uid
-            if served_by not in (0, os.getuid()):
-                sock.close()
-                raise ConnectionFailed(
-                    "Somebody else answers in the place of Fairtime's service",
-                    "Tell an administrator of this PC.",
-                    where=self._path,
-                )
-        sock.settimeout(ANSWER_WITHIN)
-        try:
-            _send(sock, frames.pack(Call(id=0, body=Hello(via=self._via))))
-            _result(_receive(sock), 0)
+            _send(channel, frames.pack(Call(id=0, body=Hello(via=self._via))))
+            _result(_receive(channel), 0)
         except FairtimeError:
-            sock.close()
+            channel.close()
             raise
-        return sock
+        return channel
 
     def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def _watch(
         self,
@@ -151,12 +125,12 @@ class Client:
         connected: bool | None = None
         while not self._closed.is_set():
             try:
-                sock = self._watching = self._connect()
-                with sock:
-                    _send(sock, frames.pack(Call(id=1, body=Subscribe())))
-                    sock.settimeout(None)
+                channel = self._watching = self._connect()
+                with closing(channel):
+                    _send(channel, frames.pack(Call(id=1, body=Subscribe())))
+                    channel.patience(None)
                     while not self._closed.is_set():
-                        message = _receive(sock)
+                        message = _receive(channel)
                         if isinstance(message, Failure):
                             _result(message, message.id)
                         if connected is not True:
@@ -177,34 +151,28 @@ class Client:
             tries += 1
 
 
-def _over(sock: socket.socket) -> bool:
-    """The other side has hung up, or has said what nobody asked for: between two calls there is nothing to read."""
-    readable, _, _ = select.select([sock], [], [], 0)
-    return bool(readable)
-
-
-def _send(sock: socket.socket, frame: bytes) -> None:
+def _send(channel: Channel, frame: bytes) -> None:
     try:
-        sock.sendall(frame)
+        channel.send(frame)
     except OSError as error:
         raise _lost() from error
 
 
-def _receive(sock: socket.socket) -> Message:
+def _receive(channel: Channel) -> Message:
     """The next message, put together from its frames."""
     body, goes_on = bytearray(), True
     while goes_on:
-        size, goes_on = frames.length(_exactly(sock, frames.HEADER.size))
+        size, goes_on = frames.length(_exactly(channel, frames.HEADER.size))
         frames.longer(len(body), size)
-        body += _exactly(sock, size)
+        body += _exactly(channel, size)
     return frames.message_of(bytes(body))
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _exactly(channel: Channel, size: int) -> bytes:
     parts = bytearray()
     while len(parts) < size:
         try:
-            part = sock.recv(size - len(parts))
+            part = channel.receive(size - len(parts))
         except TimeoutError as error:
             raise ConnectionFailed(
                 "Fairtime's service did not answer in time", "Look whether it was done before you try again."
@@ -231,10 +199,3 @@ def _result(message: Message, serial: int) -> Result:
 
 def _lost() -> ConnectionFailed:
     return ConnectionFailed("The connection to Fairtime's service was lost", "It may be starting again; try once more.")
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # gone already

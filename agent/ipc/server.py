@@ -1,4 +1,4 @@
-"""The service's ear: a Unix socket, many callers, each known by the operating system, none able to hold up the others.
+"""The service's ear: a local socket or pipe, many callers, each known by the operating system, none able to hold up the others.
 
 Limits: ``MAX_CONNECTIONS`` in all, ``PER_ACCOUNT`` for one account (so that a child cannot take every place), ``STRANGERS``
 for everybody that the policy does not name (a child may own thousands of unnamed uids, subuid(5)).  Calls of a connection
@@ -11,18 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.authorize import ADULT, Who, may
-from agent.errors import FairtimeError, HostError, ProtocolError, Refused, StoreError
-from agent.ipc import frames, place
+from agent.errors import FairtimeError, HostError, ProtocolError, Refused
+from agent.ipc import frames
 from agent.ipc.answers import Event, Failure, Reply, Result, Welcome
-from agent.ipc.peer import Peer, own_uid, peer_of
+from agent.ipc.peer import Peer, Uid
 from agent.ipc.protocol import MAX_CONNECTIONS, MAX_MESSAGE, TIMEOUT, VERSION, Body, Hello, tag_of
+from agent.ipc.transport import Transport, transport
 
 log = logging.getLogger(__name__)
 
@@ -125,51 +125,36 @@ class Server:
     """Serves ``path``.  ``who`` says who a peer is now; ``now`` gives boot milliseconds for the age of rights."""
 
     def __init__(
-        self, path: Path, answer: Answerer, who: Callable[[Peer], Who], now: Callable[[], int], *, mode: int = 0o666
+        self,
+        path: Path,
+        answer: Answerer,
+        who: Callable[[Peer], Who],
+        now: Callable[[], int],
+        *,
+        mode: int = 0o666,
+        by: Transport | None = None,
     ) -> None:
-        self._path = path
+        by = by or transport()
+        self._ear = by.ear(path, mode)
         self._answer = answer
         self._who = who
         self._now = now
-        self._mode = mode
-        self._server: asyncio.Server | None = None
-        self._own = own_uid()
-        self._inode = 0
-        self._paces: dict[int, Pace] = {}
+        self._own = by.own
+        self._paces: dict[Uid, Pace] = {}
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen.  ``StoreError`` when somebody else does, or the place cannot be used."""
-        if sys.platform == "win32":
-            raise HostError(
-                "Fairtime has no pipe for Windows yet", "Today it runs on Linux; see README's support table."
-            )
-        try:
-            place.clear(self._path)
-            self._server = await asyncio.start_unix_server(self._accept, path=self._path, backlog=16)
-            self._path.chmod(self._mode)
-            self._inode = self._path.lstat().st_ino
-        except OSError as error:
-            raise StoreError(
-                f"The service's socket cannot be made: {error.strerror or error}",
-                "Check that the folder exists and that the service may write to it.",
-                where=str(self._path),
-            ) from error
+        await self._ear.open(self._accept)
 
     async def close(self) -> None:
         """Stop listening and let everybody go."""
-        if self._server is not None:
-            self._server.close()
+        self._ear.deafen()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
-            with contextlib.suppress(FileNotFoundError):
-                if self._path.lstat().st_ino == self._inode:  # not one that somebody made since
-                    self._path.unlink()
+        await self._ear.close()
 
     @property
     def subscribers(self) -> Iterable[Connection]:
@@ -215,7 +200,7 @@ class Server:
                 await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = peer_of(writer.get_extra_info("socket"))
+        peer = await self._ear.peer_of(writer)
         connection = Connection(peer, self._who(peer), writer)
         full = self._full(connection)
         if full:

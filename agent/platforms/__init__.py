@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.errors import HostError
 from agent.platforms.base import Desk, Host, Supervisor
+
+if TYPE_CHECKING:
+    from agent.ipc.transport import Transport
 
 
 def host(*, guarded: bool = False, gate: Sequence[str] | None = None) -> Host:
@@ -41,6 +45,11 @@ def desk() -> Desk:
         from agent.platforms.linux.desk import LinuxDesk
 
         return LinuxDesk()
+    raise _unknown()
+
+
+def pipes() -> Transport:
+    """How faces and service talk where there are no Unix sockets."""
     raise _unknown()
 
 

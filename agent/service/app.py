@@ -179,7 +179,7 @@ class Service:
 
         def rights(peer: Peer) -> Who:
             known: Rules = loop.engine.rules
-            return who(peer.account, known.accounts, known.guardians, privileged=peer.uid == 0)
+            return who(peer.account, known.accounts, known.guardians, privileged=peer.privileged)
 
         list_acts = ListActs(lists, audit, lambda: api.wall, lambda: loop.changed())
         acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed, list_acts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agent.clock import Millis
-from agent.errors import FairtimeError, ProtocolError
+from agent.errors import FairtimeError, HostError, ProtocolError
 from agent.ipc.answers import Document, Done, Result
 from agent.ipc.protocol import AcceptList, Body, GetLists, PutList, RemoveList, TrustPublisher
 from agent.ipc.server import Connection
@@ -45,7 +45,7 @@ class ListActs:
                 await lists.ensure()
                 return Document(value=msgspec.Raw(msgspec.json.encode(lists.document())))
             case PutList(name=name, path=path):
-                put = lists.put(name, path, connection.peer.uid, self.wall(), body.format, body.publisher)
+                put = lists.put(name, path, _number(connection), self.wall(), body.format, body.publisher)
                 return await self._patiently(connection, "put-list", f"{name} from {path or 'where it lay'}", put)
             case AcceptList(name=name):
                 return await self._patiently(connection, "accept-list", name, lists.accept(name))
@@ -89,3 +89,10 @@ class ListActs:
 
     def _note(self, connection: Connection, action: str, detail: str) -> None:
         self.audit.append(connection.peer.account, connection.via, action, "", detail, at=self.wall())
+
+
+def _number(connection: Connection) -> int:
+    """The account with whose rights a list is read.  ``HostError`` where a job cannot take an account's rights."""
+    if isinstance(connection.peer.uid, int):
+        return connection.peer.uid
+    raise HostError("Lists of sites cannot be handed in on this system yet", "Name single sites in the policy.")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import ProtocolError
-from agent.ipc import client, frames
+from agent.ipc import client, frames, unix
 from agent.ipc.answers import Document, Reply, Text
 from agent.ipc.protocol import MAX_FRAME, MAX_MESSAGE, Ask, Body, Call, SetPin, tag_of
 
@@ -77,7 +77,7 @@ def test_an_answer_longer_than_a_frame_arrives_whole(size: int) -> None:
         ours.settimeout(10)
         sender = threading.Thread(target=theirs.sendall, args=(data,))
         sender.start()
-        assert client._receive(ours) == reply
+        assert client._receive(unix.UnixChannel(ours)) == reply
         sender.join()
     at = 0
     while at < len(data):
@@ -104,7 +104,7 @@ def test_an_answer_has_an_end() -> None:
         sender = threading.Thread(target=pour)
         sender.start()
         with pytest.raises(ProtocolError, match="does not end"):
-            client._receive(ours)
+            client._receive(unix.UnixChannel(ours))
         ours.close()
         sender.join()
 

@@ -62,7 +62,8 @@ def listener() -> Iterator[socket.socket]:
 def test_both_sides_of_a_pair_are_this_process() -> None:
     one, other = socket.socketpair()
     with one, other:
-        assert peer_of(one) == peer_of(other) == Peer(own_uid(), os.getpid(), account_of(own_uid()))
+        itself = Peer(own_uid(), os.getpid(), account_of(own_uid()), privileged=os.geteuid() == 0)
+        assert peer_of(one) == peer_of(other) == itself
 
 
 def test_what_is_no_unix_socket_has_no_peer() -> None:
@@ -86,7 +87,7 @@ def test_a_caller_is_who_it_is(listener: socket.socket, uid: int) -> None:
         with connection:
             found = peer_of(connection)
             connection.sendall(b"x")
-        assert (found.uid, found.pid) == (uid, caller.pid)
+        assert (found.uid, found.pid, found.privileged) == (uid, caller.pid, False)
         assert found.account == ("nobody" if uid == 65534 else f"#{uid}")
 
 

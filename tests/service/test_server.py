@@ -266,7 +266,7 @@ async def test_the_watch_comes_back_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to answer as somebody else")
 async def test_somebody_elses_service_is_not_believed(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent.ipc import client as module
+    from agent.ipc import unix as module
     from agent.ipc.peer import Peer
 
     monkeypatch.setattr(module, "peer_of", lambda _: Peer(65534, 1, "nobody"))

@@ -1,0 +1,128 @@
+"""Unix sockets as the transport: the kernel names who calls, and a folder that only the service writes to keeps the place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import sys
+from pathlib import Path
+
+from agent.errors import ConnectionFailed, HostError, StoreError
+from agent.ipc import place
+from agent.ipc.peer import Peer, Uid, own_uid, peer_of
+from agent.ipc.protocol import TIMEOUT
+from agent.ipc.transport import Channel, Ear, Heard
+
+SOCKET = "/run/fairtime/fairtime.sock"
+
+
+class UnixSockets:
+    """The ``Transport`` of Linux and macOS."""
+
+    usual: str = SOCKET
+
+    def __init__(self) -> None:
+        self.own: Uid = own_uid()
+
+    def ear(self, address: Path, mode: int) -> Ear:
+        return _Ear(address, mode)
+
+    def call(self, address: str) -> Channel:
+        """The socket's owner must be root, or the account itself (a trial)."""
+        if sys.platform == "win32":
+            raise _windows()
+        place.check(Path(address))
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(TIMEOUT)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            raise ConnectionFailed(
+                "Fairtime's service does not answer",
+                "It may be starting: try again in a moment.  An administrator can look with “systemctl status fairtime”.",
+                where=address,
+            ) from error
+        if peer_of(sock).uid not in (0, os.getuid()):
+            sock.close()
+            raise ConnectionFailed(
+                "Somebody else answers in the place of Fairtime's service",
+                "Tell an administrator of this PC.",
+                where=address,
+            )
+        return UnixChannel(sock)
+
+
+class _Ear:
+    def __init__(self, path: Path, mode: int) -> None:
+        self._path = path
+        self._mode = mode
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+
+    async def open(self, heard: Heard) -> None:
+        if sys.platform == "win32":
+            raise _windows()
+        try:
+            place.clear(self._path)
+            self._server = await asyncio.start_unix_server(heard, path=self._path, backlog=16)
+            self._path.chmod(self._mode)
+            self._inode = self._path.lstat().st_ino
+        except OSError as error:
+            raise StoreError(
+                f"The service's socket cannot be made: {error.strerror or error}",
+                "Check that the folder exists and that the service may write to it.",
+                where=str(self._path),
+            ) from error
+
+    async def peer_of(self, writer: asyncio.StreamWriter) -> Peer:
+        return peer_of(writer.get_extra_info("socket"))
+
+    def deafen(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def close(self) -> None:
+        if self._server is None:
+            return
+        await self._server.wait_closed()
+        self._server = None
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.lstat().st_ino == self._inode:  # not one that somebody made since
+                self._path.unlink()
+
+
+class UnixChannel:
+    """A caller's end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def patience(self, seconds: float | None) -> None:
+        self._socket.settimeout(seconds)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self, most: int) -> bytes:
+        return self._socket.recv(most)
+
+    def unread(self) -> bool:
+        readable, _, _ = select.select([self._socket], [], [], 0)
+        return bool(readable)
+
+    def shut(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # gone already
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _windows() -> HostError:
+    return HostError("There are no Unix sockets for Python on Windows", "There a named pipe serves.")

@@ -5,15 +5,17 @@ Everything that is not Windows has Unix sockets (``ipc.unix``).  Windows has a n
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from agent.ipc.peer import Peer, Uid
 
-Heard = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+if TYPE_CHECKING:  # a caller does without an event loop
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+Heard: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
 """Serves one caller, in a task of its own."""
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import select
 import socket
 import sys
 from pathlib import Path
 
-from agent.errors import ConnectionFailed, HostError, StoreError
+from agent.errors import ConnectionFailed, HostError
 from agent.ipc import place
-from agent.ipc.peer import Peer, Uid, own_uid, peer_of
+from agent.ipc.peer import Uid, own_uid, peer_of
 from agent.ipc.protocol import TIMEOUT
-from agent.ipc.transport import Channel, Ear, Heard
+from agent.ipc.transport import Channel, Ear
 
 SOCKET = "/run/fairtime/fairtime.sock"
 
@@ -28,7 +26,9 @@ class UnixSockets:
         self.own: Uid = own_uid()
 
     def ear(self, address: Path, mode: int) -> Ear:
-        return _Ear(address, mode)
+        from agent.ipc.unixear import UnixEar  # and with it an event loop, which callers do without
+
+        return UnixEar(address, mode)
 
     def call(self, address: str) -> Channel:
         """The socket's owner must be root, or the account itself (a trial)."""
@@ -54,45 +54,6 @@ class UnixSockets:
                 where=address,
             )
         return UnixChannel(sock)
-
-
-class _Ear:
-    def __init__(self, path: Path, mode: int) -> None:
-        self._path = path
-        self._mode = mode
-        self._server: asyncio.Server | None = None
-        self._inode = 0
-
-    async def open(self, heard: Heard) -> None:
-        if sys.platform == "win32":
-            raise _windows()
-        try:
-            place.clear(self._path)
-            self._server = await asyncio.start_unix_server(heard, path=self._path, backlog=16)
-            self._path.chmod(self._mode)
-            self._inode = self._path.lstat().st_ino
-        except OSError as error:
-            raise StoreError(
-                f"The service's socket cannot be made: {error.strerror or error}",
-                "Check that the folder exists and that the service may write to it.",
-                where=str(self._path),
-            ) from error
-
-    async def peer_of(self, writer: asyncio.StreamWriter) -> Peer:
-        return peer_of(writer.get_extra_info("socket"))
-
-    def deafen(self) -> None:
-        if self._server is not None:
-            self._server.close()
-
-    async def close(self) -> None:
-        if self._server is None:
-            return
-        await self._server.wait_closed()
-        self._server = None
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.lstat().st_ino == self._inode:  # not one that somebody made since
-                self._path.unlink()
 
 
 class UnixChannel:

@@ -50,6 +50,10 @@ def desk() -> Desk:
 
 def pipes() -> Transport:
     """How faces and service talk where there are no Unix sockets."""
+    if sys.platform == "win32":
+        from agent.platforms.windows.pipe import Pipes
+
+        return Pipes()
     raise _unknown()
 
 

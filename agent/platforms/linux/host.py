@@ -36,9 +36,9 @@ from agent.platforms.linux.sitelanes import SiteLanes, Unfiltered
 from agent.platforms.linux.standing import Standing
 from agent.platforms.linux.stopping import Stopping
 from agent.platforms.linux.study import Study
-from agent.platforms.linux.tending import Tending
-from agent.platforms.linux.waking import Waking
 from agent.platforms.linux.watching import Watching
+from agent.platforms.tending import Tending
+from agent.platforms.waking import Waking
 
 log = logging.getLogger(__name__)
 

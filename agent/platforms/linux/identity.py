@@ -22,7 +22,8 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 from msgspec.structs import replace
 
 from agent.model.program import ProgramId
-from agent.platforms.linux import appimages, interpreters, procfs
+from agent.platforms.inside import interpreters
+from agent.platforms.linux import appimages, procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.hashes import Hashes
 from agent.platforms.linux.injection import injected

@@ -11,7 +11,7 @@ import os
 import shlex
 from pathlib import Path
 
-from agent.platforms.linux import interpreters
+from agent.platforms.inside import interpreters
 
 FOLDERS = (
     Path("/usr/share/applications"),

@@ -20,7 +20,7 @@ from agent.platforms.linux.logind import Login, Logind
 from agent.platforms.linux.processes import ProcessTable
 from agent.platforms.linux.sessions import LOCKS_WITHIN, Fallback, fallback_id, session_of, watched
 from agent.platforms.linux.stopping import Stopping
-from agent.platforms.linux.waking import Waking
+from agent.platforms.waking import Waking
 
 _FIRST_PERSON, _NOBODY = 1000, 65534
 

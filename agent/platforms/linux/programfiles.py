@@ -10,10 +10,10 @@ from dataclasses import dataclass
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
 
+from agent.platforms.inside.scripts import Inner
 from agent.platforms.linux import procfs
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.mounts import Pace
-from agent.platforms.linux.scripts import Inner
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 

@@ -24,7 +24,8 @@ from agent.gate.table import Row
 from agent.gate.wire import ASK_AGAIN, FOR_GOOD, MOST_ROWS, SETTLED
 from agent.model.program import Process, ProgramId
 from agent.platforms.base import Start
-from agent.platforms.linux import interpreters, procfs, signals
+from agent.platforms.inside import interpreters
+from agent.platforms.linux import procfs, signals
 from agent.platforms.linux.accounts import Owners, Person
 from agent.platforms.linux.background import Background
 from agent.platforms.linux.gatekeeper import Question

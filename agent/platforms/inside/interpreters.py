@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from agent.platforms.linux import runtimes, scripts
-from agent.platforms.linux.scripts import Inner
+from agent.platforms.inside import runtimes, scripts
+from agent.platforms.inside.scripts import Inner
 
 _PYTHON = re.compile(r"^(python|pypy)[\d.]*[dmtw]*(-dbg)?$")
 _VERSIONED = re.compile(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-if sys.platform != "linux":
-    pytest.skip("Linux only", allow_module_level=True)
-
-from agent.platforms.linux.interpreters import family, inner
-from agent.platforms.linux.scripts import Inner
+from agent.platforms.inside.interpreters import family, inner
+from agent.platforms.inside.scripts import Inner
 
 CASES = [
     # interpreter, command line, name, file

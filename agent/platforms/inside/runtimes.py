@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agent.platforms.linux.scripts import SHELLS, Inner, base, shell
+from agent.platforms.inside.scripts import SHELLS, Inner, base, shell
 
 WINE = re.compile(r"^wine(64)?(-preloader)?(-stable|-staging|-development)?$")
 COMMANDS = {"deno": "run", "bun": "run", "dotnet": "exec"}

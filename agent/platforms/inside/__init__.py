@@ -1,0 +1,1 @@
+"""Judge an interpreter by what it runs: pure, and the same for every system."""

@@ -169,6 +169,11 @@ def _asked(accounts: tuple[Account, ...]) -> Answers:
         raise FairtimeError("Setup asks questions and needs a terminal", "Or give it a file: --answers FILE.")
     names = [account.name for account in accounts]
     adults = [account.name for account in accounts if account.administrator]
+    if all(account.administrator for account in accounts):
+        raise FairtimeError(
+            "There is no account for a child on this PC",
+            "Make a standard account for each child first, for example: sudo adduser mia. An administrator cannot be limited.",
+        )
     print("Fairtime setup.  Nothing is changed before the last question.\n")
     print(f"Accounts on this PC: {', '.join(names) or 'none besides root'}")
     guardian = _ask("Your name (as children call you)", lambda text: bool(text))

@@ -213,6 +213,17 @@ def test_what_was_told_as_a_finding_is_not_told_again() -> None:
     assert protection(report) == ["! No lock. Without logind nothing locks. Install it.", "- No sound card."]
 
 
+def test_without_an_account_for_a_child_setup_says_what_to_do(
+    host: FakeHost, tmp_path: Path, terminal: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    del host.people["mia"], host.people["leo"]
+    assert main(arguments(tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert "no account for a child" in told
+    assert "sudo adduser mia" in told
+    assert not (tmp_path / "state").exists()
+
+
 def test_nobodys_accounts_are_asked_about(host: FakeHost, tmp_path: Path, terminal: list[str]) -> None:
     host.add_account("gran")
     host.add_account("tim")

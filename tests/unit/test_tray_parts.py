@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.errors import ConnectionFailed
 from agent.tray import dialogs, spawn
 from agent.tray.news import NoticeWords
 from agent.tray.notices import Notices, plain
@@ -178,3 +179,39 @@ def test_frozen_windows_are_started_by_the_program_itself(monkeypatch: pytest.Mo
 def test_dialogs_take_one_known_kind(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert dialogs.main(arguments) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_from_the_menu_a_tray_that_runs_already_is_shown_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent import platforms
+    from agent.ipc import client
+    from agent.tray import app
+
+    class Elsewhere:
+        def claim(self) -> bool:
+            return False
+
+    class Silent:
+        closed = False
+
+        def call(self, body: object) -> object:
+            raise ConnectionFailed("Fairtime's service does not answer", "Try again.")
+
+        def close(self) -> None:
+            self.closed = True
+
+    link, shown = Silent(), []
+
+    def ask(kind: str, sheet: spawn.Sheet, on_done: spawn.OnDone) -> None:
+        shown.append((kind, sheet["text"]))
+        on_done(None, 0)
+
+    monkeypatch.setattr(platforms, "desk", lambda: Elsewhere())
+    monkeypatch.setattr(client, "Client", lambda socket, via: link)
+    monkeypatch.setattr(spawn, "ask", ask)
+    assert app.run() == 0
+    assert shown == []  # at login there is nothing to show twice
+    assert app.run(show=True) == 0
+    ((kind, text),) = shown
+    assert kind == "text"
+    assert text
+    assert link.closed

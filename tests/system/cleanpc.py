@@ -13,6 +13,7 @@ from pathlib import Path
 from installer import freeze
 from installer.build import SHARE, build
 from installer.linux import packages
+from tests.system import reach
 from tests.system.box import Box, Done
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,9 @@ def cleaned(box: Box, made: Packages) -> None:
     subprocess.run(
         ["sh", str(SCRIPT), "--root", str(box.root), "--uninstall"], check=True, env=_CLEAN, capture_output=True
     )
-    box.run("systemctl daemon-reload; rm -rf /usr/lib/fairtime /var/lib/fairtime /etc/fairtime").check()
+    box.run(
+        f"systemctl daemon-reload; rm -rf /usr/lib/fairtime /var/lib/fairtime /etc/fairtime /{reach.PLACE}/bin"
+    ).check()
     box.run("command -v fairtime && exit 1; getent group fairtime-children && exit 1; exit 0").check()
     folder = box.root / PLACE.lstrip("/")
     folder.mkdir(parents=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.system import cleanpc
+from tests.system import cleanpc, reach
 from tests.system.box import Box, Done, kill
 from tests.system.cleanpc import NEW, OLD, PLACE, Packages, apt, deb, differences, snapshot
 from tests.system.fairtime import FAMILY, KEY, PHRASE, PIN
@@ -53,7 +53,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 @pytest.fixture(scope="module")
 def pc(built: Packages) -> Iterator[Box]:
     box = Box.boot()
+    short = reach.SHORT
     try:
+        reach.SHORT = ()  # "fairtime" is the package's own program here, not the lab's short way to it
         cleanpc.cleaned(box, built)
         for path, text in THEIRS.items():
             box.write(path, text)
@@ -61,6 +63,7 @@ def pc(built: Packages) -> Iterator[Box]:
         box.run(f"useradd --badname --create-home --shell /bin/bash {ODD}").check()
         yield box
     finally:
+        reach.SHORT = short
         box.close()
 
 
@@ -79,10 +82,13 @@ def kept(box: Box) -> dict[str, str]:
 
 
 def used(box: Box) -> int:
-    """Milliseconds of mia's in the ledger."""
-    code = "import sqlite3; print(sqlite3.connect('file:/var/lib/fairtime/ledger.db?mode=ro', uri=True).execute(" \
-        "\"select coalesce(sum(millis), 0) from charge where child = 'mia' and kind = 'total'\").fetchone()[0])"  # fmt: skip
-    return int(box.run(["python3", "-c", code]).check().out)
+    """Milliseconds of mia's in a copy of the ledger, which the service keeps to itself."""
+    code = (
+        "import sqlite3; print(sqlite3.connect('/tmp/look/ledger.db').execute("
+        "\"select coalesce(sum(millis), 0) from charge where child = 'mia' and kind = 'total'\").fetchone()[0])"
+    )
+    line = f'rm -rf /tmp/look && mkdir /tmp/look && cp {STATE}/ledger.db* /tmp/look/ && python3 -c "$1"'
+    return int(box.run(["sh", "-c", line, "sh", code]).check().out)
 
 
 def version(box: Box) -> str:
@@ -127,10 +133,11 @@ class Trying:
         tried = [float(line) for line in self._box.read("/home/mia/tried").split()]
         ran = [float(line) for line in self._box.read("/home/mia/ran").split()]
         longest, since = 0.0, None
-        for at, after in zip(ran, [*ran[1:], float("inf")], strict=True):
+        for number, at in enumerate(ran):
             since = at if since is None else since
-            if after - at > 1:
-                longest, since = max(longest, at - since), None
+            longest = max(longest, at - since)
+            if number + 1 < len(ran) and ran[number + 1] - at > 1:
+                since = None
         self._box.run("rm -f /home/mia/ran* /home/mia/tried")
         return len(tried), len(ran), longest
 
@@ -170,15 +177,15 @@ def test_the_first_protected_session_comes_within_three_minutes(
     installed = time.monotonic() - begun
     report = pc.run(["fairtime", "setup", "--answers", "/root/answers.toml"], timeout=120).check().out
     assert "+ the service runs" in report
+    # The preset has hours, and this test runs at any: the lab's policy has none.
+    pc.fairtime.policy(FAMILY.read_text(encoding="utf-8"))
     with pc.session("mia", "tty") as session:
-        played = session.run(PLAY)
-        pc.until("fairtime status --json --child mia", within=30)
+        assert not session.run(PLAY).ok
         first = time.monotonic() - begun
     assert first < FIRST
-    print(f"installed {installed:.1f} s after the start, first session {first:.1f} s after it; {played}")
+    print(f"\ninstalled {installed:.1f} s after the start, first session {first:.1f} s after it")
     sizes = pc.run("for p in fairtime-service fairtime-gate fairtime-resol; do ps -C $p -o comm=,rss=; done").out
     print(f"KiB resident: {' '.join(sizes.split())}")
-    pc.fairtime.policy(FAMILY.read_text(encoding="utf-8"))
     in_force(pc)
     guarded(pc)
 
@@ -192,12 +199,10 @@ def test_what_is_installed_is_what_the_family_expects(pc: Box) -> None:
     pc.run("test -f /usr/share/man/man1/fairtime.1.gz && test -f /usr/share/doc/fairtime/licences.html").check()
     # The child's own commands are programs that may run.
     pc.run("fairtime status", user="mia").check()
-    pc.run("find /usr/lib/fairtime -perm /022 | grep . && exit 1; exit 0").check()
+    pc.run("find /usr/lib/fairtime ! -type l -perm /022 | grep . && exit 1; exit 0").check()
 
 
 def test_an_account_that_is_not_ascii_has_its_limits(pc: Box) -> None:
-    text = ANSWERS.replace('name = "mia", account = "mia"', 'name = "mia", account = "mia"')
-    assert ODD in text
     family = FAMILY.read_text(encoding="utf-8") + (
         f'\n[[children]]\nname = "Zoë Sofia"\naccounts = ["{ODD}"]\npreset = "older"\n'
         '\n[children.limits]\nwindows = {}\nbudget = {}\nlearning_after = false\nunknown_programs = "block"\n'
@@ -227,7 +232,9 @@ def change(pc: Box, call: list[str], to: str) -> Done:
     assert version(pc) == to
     assert pc.fairtime.pid != pid
     assert kept(pc) == keys
-    assert used(pc) >= minutes
+    pc.fairtime.control("stop")
+    assert used(pc) > minutes
+    pc.fairtime.control("start")
     assert ran == 0
     pc.run(["fairtime", "audit", "verify"]).check()
     pc.run("dpkg --audit | grep . && exit 1; exit 0").check()
@@ -261,14 +268,13 @@ def cut(pc: Box, sign: str, version: str) -> None:
     started = pc.spawn(
         ["dpkg", "--force-downgrade", "--install", deb(version)], env={"DEBIAN_FRONTEND": "noninteractive"}
     )
-    kill_all = "pkill -KILL -x dpkg; pkill -KILL -x dpkg-deb; pkill -KILL -f /var/lib/dpkg/info/fairtime.postinst"
+    kill_all = "pkill -KILL -x dpkg; pkill -KILL -x dpkg-deb; pkill -KILL -f 'info/[f]airtime.postinst'"
     done = pc.run(
         f"for i in $(seq 2000); do if {sign}; then {kill_all}; exit 0; fi; sleep 0.01; done; exit 1", timeout=90
     )
     kill(started)
     started.communicate()
     pc.run("rm -f /var/lib/dpkg/lock /var/lib/dpkg/lock-frontend")
-    assert done.code in (0, 1) and "never" not in done.out
     assert done.ok, "it was over before it could be cut short"
 
 
@@ -280,6 +286,8 @@ def test_cut_short_while_files_come_the_old_version_goes_on(pc: Box) -> None:
     assert version(pc) == OLD
     pc.fairtime.control("restart")  # as after a power cut
     in_force(pc)
+    # What apt says is to be done.
+    pc.run("dpkg --configure -a", env={"DEBIAN_FRONTEND": "noninteractive"}, timeout=120).check()
     apt(pc, "install", deb(NEW)).check()
     in_force(pc)
     guarded(pc)
@@ -290,7 +298,7 @@ def test_cut_short_while_files_come_the_old_version_goes_on(pc: Box) -> None:
 
 def test_cut_short_before_it_is_settled_the_new_version_goes_on(pc: Box) -> None:
     keys = kept(pc)
-    cut(pc, "pgrep -f /var/lib/dpkg/info/fairtime.postinst >/dev/null", OLD)
+    cut(pc, "pgrep -f 'info/[f]airtime.postinst' >/dev/null", OLD)
     in_force(pc)
     assert version(pc) == OLD
     assert not pc.run(f"test -e {STATE}/own/manifest").ok
@@ -307,7 +315,9 @@ def test_cut_short_before_it_is_settled_the_new_version_goes_on(pc: Box) -> None
 def test_removed_the_pc_is_as_it_was_but_for_the_record(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
     keys = kept(pc)
     apt(pc, "remove", "fairtime").check()
-    pc.run("systemctl is-active --quiet fairtime && exit 1; pgrep -f /usr/lib/fairtime && exit 1; exit 0").check()
+    pc.run(
+        "systemctl is-active --quiet fairtime && exit 1; pgrep -f '[/]usr/lib/fairtime/fairtime' && exit 1; exit 0"
+    ).check()
     if pc.run("command -v nft").ok:
         pc.run("nft list table inet fairtime && exit 1; exit 0").check()
     rest = [
@@ -336,7 +346,10 @@ def test_back_again_it_holds_at_once_and_the_audit_tells(pc: Box) -> None:
 def test_other_versions_of_what_may_be_exchanged_are_kept(pc: Box) -> None:
     """The LGPL's right: a library of the tray is replaced, and stays so."""
     path = "/usr/lib/fairtime/_internal/pystray/__init__.py"
-    pc.run(f"systemctl stop fairtime && echo '# mine' >> {path} && dpkg-reconfigure fairtime", timeout=120).check()
+    pc.run(
+        f"systemctl stop fairtime && echo '# mine' >> {path} && dpkg-reconfigure -f noninteractive fairtime",
+        timeout=120,
+    ).check()
     in_force(pc)
     guarded(pc)
     time.sleep(6)
@@ -366,6 +379,7 @@ def test_over_an_installation_by_script_and_beside_a_trial(pc: Box, before: dict
     )  # fmt: skip
     pc.run(f"systemctl daemon-reload; mkdir -p {PLACE}/trial && cp -a /usr/lib/fairtime/. {PLACE}/trial/").check()
     trial = pc.spawn([f"{PLACE}/trial/fairtime", "trial"], user="ana")
+    pc.run(["rm", KEY]).check()  # the purged household's, which the lab keeps elsewhere
     pc.run(["fairtime", "setup", "--answers", "/root/answers.toml"], timeout=120).check()
     pc.until("systemctl is-active --quiet fairtime", within=30)
     try:

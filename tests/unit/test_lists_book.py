@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from publicsuffixlist import PublicSuffixList
 from agent.core.sites import FewNames, SiteMatcher
 from agent.errors import FairtimeError, StoreError
 from agent.filter.lists import binding
-from agent.filter.lists.book import Book, BookDamaged
+from agent.filter.lists.book import Book, BookDamaged, number_at, width_of
 from agent.model.site import GroupRule, SitePlan
 from tests.lists import UBLOCK, book_of, bound, read_to
 
@@ -166,11 +167,28 @@ def test_the_same_lists_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "book").read_bytes() == first
 
 
-def test_many_combinations_of_groups(tmp_path: Path) -> None:
-    groups = {f"g{n}": "".join(f"h{i}.example\n" for i in range(1, 1024) if i >> n & 1) for n in range(10)}
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 10])
+def test_many_combinations_of_groups(tmp_path: Path, count: int) -> None:
+    """Each number of bits in which a combination may be written."""
+    groups = {
+        f"g{n}": "".join(f"{i}.h{i % 97}.example\n" for i in range(1, 1024) if (i % 2**count or 1) >> n & 1)
+        for n in range(count)
+    }
     book = book_of(tmp_path, groups)
     for i in range(1, 1024):
-        assert names(book, f"h{i}.example") == [(f"h{i}.example", {f"g{n}" for n in range(10) if i >> n & 1})]
+        wanted = {f"g{n}" for n in range(count) if (i % 2**count or 1) >> n & 1}
+        assert names(book, f"a.{i}.h{i % 97}.example") == [(f"{i}.h{i % 97}.example", wanted)]
+    assert book.short(list(groups), 1024).keys() == groups.keys()
+
+
+@given(st.sampled_from([1, 2, 4, 8, 16]), st.data())
+def test_numbers_take_as_few_bits_as_they_need(width: int, data: st.DataObject) -> None:
+    numbers = data.draw(st.lists(st.integers(0, 2**width - 1)))
+    packed = binding.packed(array("H", numbers), width)
+    assert len(packed) == -(-len(numbers) * width // 8)
+    read = memoryview(packed).cast("H" if width > 8 else "B")
+    assert [number_at(read, at, width) for at in range(len(numbers))] == numbers
+    assert width_of(2**width) == width
 
 
 def test_too_many_groups_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@
     before it (against damage: whoever could exchange a book is root).
 
 The parts are tries (marisa-trie) of the names, label by label from the right and with a last dot, so that a prefix is a
-parent; for each trie a number a name, one or two bytes; and a trie of the public suffixes.  The number of a name stands for
-the groups it is listed in and those it is excepted from: few combinations occur.  Where there are several tries, a name's last
+parent; for each trie a number a name, of as many bits as there must be (``width_of``); and a trie of the public suffixes.  The
+number of a name stands for the groups it is listed in and those it is excepted from: few combinations occur.  Where there are several tries, a name's last
 two labels say which one it is in, and every name above it that can be listed.
 
 A book is never written to again.  A new one takes its place by name, and whoever has the old one open keeps it.
@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from agent.errors import StoreError
 
-MAGIC = b"fairtime names 1"
+MAGIC = b"fairtime names 2"
 TAIL = struct.Struct("<QII")
 _PART = 1024 * 1024
 
@@ -62,8 +62,10 @@ class Book:
         def part(place: Place) -> memoryview:
             return view[place[0] : place[0] + place[1]]
 
+        width = width_of(len(header.kinds))
+
         def numbers(place: Place) -> memoryview[int]:
-            return part(place).cast("H" if len(header.kinds) > 256 else "B")
+            return part(place).cast("H" if width > 8 else "B")
 
         self.bits: Mapping[str, int] = {group: 1 << number for number, group in enumerate(header.groups)}
         self.sizes: Mapping[str, int] = header.groups
@@ -73,8 +75,9 @@ class Book:
             for trie, place in zip(header.tries, header.numbers, strict=True)
         ]
         self._kinds = header.kinds
+        self._width = width
         walks = [(trie.iter_prefixes_with_ids, numbers) for trie, numbers in self._tries]
-        self.covering: Callable[[str], list[tuple[str, int]]] = _walker(walks, header.kinds)
+        self.covering: Callable[[str], list[tuple[str, int]]] = _walker(walks, header.kinds, width)
         """Every listed name that is a host or above it, the longest first, with the bits of its groups.
 
         An exception ends the walk for its group: names above it lack that group's bit.
@@ -130,7 +133,7 @@ class Book:
         }
         for trie, numbers in self._tries if found else ():
             for key, ident in trie.iteritems():
-                listed = self._kinds[numbers[ident]][0]
+                listed = self._kinds[number_at(numbers, ident, self._width)][0]
                 for group, names in found.items():
                     if listed & self.bits[group]:
                         names.append(".".join(reversed(key[:-1].split("."))))
@@ -157,11 +160,13 @@ class Book:
 def _walker(
     tries: Sequence[tuple[Callable[[str], Iterator[tuple[str, int]]], memoryview[int]]],
     kinds: Sequence[tuple[int, int]],
+    width: int,
 ) -> Callable[[str], list[tuple[str, int]]]:
     """The walk as a function, a tenth faster than as a method: every question for a new host takes it."""
     count = len(tries)
     listed_in = [listed for listed, _ in kinds]
     excepted_from = [excepted for _, excepted in kinds]
+    shift, inner, lowest = _SHIFTS[width], (1 << _SHIFTS[width]) - 1, (1 << width) - 1
 
     def covering(host: str) -> list[tuple[str, int]]:
         labels = host.split(".")
@@ -172,11 +177,11 @@ def _walker(
             return []
         if len(found) == 1:
             key, ident = found[0]
-            listed = listed_in[numbers[ident]]
+            listed = listed_in[numbers[ident >> shift] >> (ident & inner) * width & lowest]  # as number_at
             return [(host[1 - len(key) :], listed)] if listed else []
         covers, ended = [], 0
         for key, ident in reversed(found):
-            number = numbers[ident]
+            number = number_at(numbers, ident, width)
             listed = listed_in[number] & ~ended
             ended |= excepted_from[number]
             if listed:
@@ -184,6 +189,21 @@ def _walker(
         return covers
 
     return covering
+
+
+_SHIFTS = {1: 3, 2: 2, 4: 1, 8: 0, 16: 0}
+"""Bits of a number → how often a byte of them is halved to have one."""
+
+
+def width_of(kinds: int) -> int:
+    """Bits of the numbers below ``kinds``: 1, 2, 4, 8 or 16."""
+    return next(width for width in _SHIFTS if kinds <= 1 << width)
+
+
+def number_at(numbers: Sequence[int], ident: int, width: int) -> int:
+    """The number of a name; the first of those that share a byte is in its lowest bits."""
+    shift = _SHIFTS[width]
+    return numbers[ident >> shift] >> (ident & (1 << shift) - 1) * width & (1 << width) - 1
 
 
 def shard_of(label: str, count: int) -> int:

@@ -25,7 +25,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     deeper = one.add_subparsers(
         dest="what", required=True, metavar="add|update|show|accept|remove|trust|distrust|key|sign"
     )
-    add = deeper.add_parser("add", help="hand in a list: a text file, or a folder of categories")
+    add = deeper.add_parser("add", help="hand in a list: a text file, or a folder of categories, packed or not")
     add.add_argument("name", help="how rules call it, such as games")
     add.add_argument("path", type=Path)
     add.add_argument("--format", choices=get_args(ListFormat), help="its form (default: seen from the list)")

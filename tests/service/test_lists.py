@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from agent.clock import Millis
 from agent.errors import FairtimeError, ListError, NotFound, Refused, StoreError
+from agent.filter.lists import archives
 from agent.filter.lists.book import Book
 from agent.service import jobs, listfiles, lists
 from agent.service.listfiles import INDEX, SPARE
@@ -84,6 +87,20 @@ async def test_a_list_is_in_force_when_it_was_read(kept: Lists, tmp_path: Path) 
     now = found.lists["games"].now
     assert now is not None
     assert (now.format, now.hosts, now.at, now.skipped[0].first) == ("domains", 2, NOW, "list:4: 192.0.2.1")
+
+
+async def test_a_packed_folder_is_read_by_the_job_and_a_bomb_is_said(kept: Lists, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "ut1.tar.gz", "w:gz") as archive:
+        for name in ("games", "chat"):
+            archive.add(text(tmp_path, f"{name}.example"), f"blacklists/{name}/domains")
+    await put(kept, "ut1", tmp_path / "ut1.tar.gz")
+    assert book(kept).sizes == {"ut1/chat": 1, "ut1/games": 1, "vpn": 1}
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(archives.MODEST + 1)))
+    with pytest.raises(ListError, match="not a text file"):
+        await put(kept, "bomb", tmp_path / "bomb.gz")
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"a.example\n" + b"#" * archives.MODEST))
+    with pytest.raises(ListError, match="unpacks to more"):
+        await put(kept, "bomb", tmp_path / "bomb.gz")
 
 
 async def test_a_folder_brings_a_group_a_category(kept: Lists, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def excepted(*names: str) -> Says:
         ("adblock", "||a.example^$domain=b.example", KINDS),
         ("adblock", "@@||a.example^$elemhide", KINDS),
         ("adblock", "||a.example^$", KINDS),
+        ("adblock", "||a.example^$badfilter", "cancels another rule"),
+        ("adblock", "@@||a.example^$important,badfilter", "cancels another rule"),
         ("adblock", "||a.example^path", PART),
         ("adblock", "||a.example/path^", PART),
         ("adblock", "||a.example", PART),

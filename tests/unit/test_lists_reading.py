@@ -48,6 +48,45 @@ def test_exceptions_keep_their_mark(tmp_path: Path) -> None:
     assert names == [":", "a.example", "@good.a.example"]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_rule_of_adblock_is_cancelled_by_the_same_one_and_no_other(tmp_path: Path, before: bool) -> None:
+    rules = [
+        "||a.example^",
+        "||B.example^$important",
+        "@@||c.example^",
+        "||d.example^",
+        "||e.example^$document,important",
+        "||f.example^",
+    ]
+    cancels = [
+        "||A.example^$badfilter", "||b.example^$badfilter,important", "@@||c.example^$badfilter", "||c.example^$badfilter",
+        "||d.example^$important,badfilter", "||e.example^$important,badfilter,document", "||sub.f.example^$badfilter", "! badfilter",
+    ]  # fmt: skip
+    names, found = read(tmp_path, "\n".join([*cancels, *rules] if before else [*rules, *cancels]))
+    assert names == [":", "d.example", "f.example"]
+    assert why(found) == {"cancels another rule": 7, "cancelled by another rule": 4}
+    assert found.lines == found.names + 11
+
+
+def test_what_cancels_stands_anywhere_and_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"||n{i}.example^\n" for i in range(300)) + "||n7.example^$badfilter\n||n8.example^$badfilter"
+    for size in (1, 7, 1000):
+        monkeypatch.setattr(reading, "BLOCK", size)
+        names, _ = read(tmp_path, text)
+        assert set(names) == {":", *(f"n{i}.example" for i in range(300) if i not in (7, 8))}
+    monkeypatch.setattr(reading, "MOST_CANCELLED", 1)
+    with pytest.raises(ListError, match="cancels more"):
+        read(tmp_path, text)
+
+
+def test_bytes_that_are_no_letters_are_told_of_all_the_same(tmp_path: Path) -> None:
+    source = tmp_path / "list.txt"
+    source.write_bytes(b"a.example\nb.example\nc\xe9 d\n")
+    with (tmp_path / "out").open("wb") as out:
+        answer = reading.run(msgspec.json.encode(ToRead(path=str(source), out=out.fileno())))
+    assert [one.first for one in msgspec.json.decode(answer, type=Reading).skipped] == ["list:3: c? d"]
+
+
 def test_nothing_that_would_block_a_country_is_taken(tmp_path: Path) -> None:
     names, found = read(
         tmp_path,

@@ -9,7 +9,7 @@ draft-vixie-dnsop-dns-rpz-00.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal, NamedTuple
 
 from agent.model.sitelist import ListFormat
@@ -19,6 +19,8 @@ Why = Literal[
     "about certain kinds of requests or pages",
     "gives another answer",
     "another setting",
+    "cancels another rule",
+    "cancelled by another rule",
     "not understood",
 ]
 
@@ -63,16 +65,47 @@ def domains(line: str) -> Says | Why | None:
     return Says((words[0],)) if len(words) == 1 else "not understood"
 
 
-def adblock(line: str) -> Says | Why | None:
-    """``||name^`` and ``@@||name^``, with options that leave the rule about the whole host."""
-    if line[0] in "![" or (line[0] == "#" and line[1:2] in ("", " ", "#")):
-        return None if not line.startswith("##") else "about a part of a site"
+class Adblock:
+    """``||name^`` and ``@@||name^``, with options that leave the rule about the whole host.
+
+    A rule is ``cancelled`` by the same one with the option ``badfilter``, wherever that stands in the list.
+    """
+
+    def __init__(self, cancelled: Collection[Rule] = ()) -> None:
+        self._cancelled = cancelled
+
+    def __call__(self, line: str) -> Says | Why | None:
+        if line[0] in "![" or (line[0] == "#" and line[1:2] in ("", " ", "#")):
+            return None if not line.startswith("##") else "about a part of a site"
+        found = _HOST_RULE.fullmatch(line)
+        if found is None:
+            return "about a part of a site"
+        options = found[3].split(",") if found[3] is not None else ()
+        if BADFILTER in options:
+            return "cancels another rule"
+        if options and not _WHOLE.issuperset(options):
+            return "about certain kinds of requests or pages"
+        if self._cancelled and _rule(found, options) in self._cancelled:
+            return "cancelled by another rule"
+        return Says((found[2],), found[1] is not None)
+
+
+BADFILTER = "badfilter"
+Rule = tuple[bool, str, frozenset[str]]
+"""Whether it excepts, the host, its options."""
+
+
+def cancelled(line: str) -> Rule | None:
+    """The rule that a line cancels; ``None`` for most, and for those that cancel what is left out in any case."""
     found = _HOST_RULE.fullmatch(line)
-    if found is None:
-        return "about a part of a site"
-    if found[3] is not None and not _WHOLE.issuperset(found[3].split(",")):
-        return "about certain kinds of requests or pages"
-    return Says((found[2],), found[1] is not None)
+    if found is None or found[3] is None:
+        return None
+    options = found[3].split(",")
+    return _rule(found, options) if BADFILTER in options else None
+
+
+def _rule(found: re.Match[str], options: Collection[str]) -> Rule:
+    return found[1] is not None, found[2].lower(), frozenset(options) - {BADFILTER}
 
 
 def dnsmasq(line: str) -> Says | Why | None:
@@ -129,9 +162,9 @@ class Zone:
 PARSERS: Mapping[ListFormat, Callable[[], Parse]] = {
     "hosts": lambda: hosts,
     "domains": lambda: domains,
-    "adblock": lambda: adblock,
+    "adblock": Adblock,
     "dnsmasq": lambda: dnsmasq,
     "rpz": Zone,
     "folder": lambda: domains,
 }
-"""A new parser for each file: a zone has a memory."""
+"""A new parser for each file: a zone has a memory, and AdBlock's knows what is cancelled."""

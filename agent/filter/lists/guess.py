@@ -20,7 +20,8 @@ _SIGNS: Mapping[ListFormat, re.Pattern[str]] = {
     "domains": re.compile(r"(\*?\.)?[^\s/|:=$^,;@*]{1,255}(\s*#.*)?"),
 }
 FORMS = (
-    "hosts, plain domains, AdBlock (||name^), dnsmasq, RPZ, or a folder of categories (files called “domains”, or .txt)"
+    "hosts, plain domains, AdBlock (||name^), dnsmasq, RPZ, or a folder of categories (files called “domains”, or .txt), "
+    "each of them also packed (.gz, .zip, .tar.gz)"
 )
 
 

@@ -7,21 +7,23 @@ after a line ``:GROUP`` for each group.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
-import stat
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import msgspec
 
 from agent.core.hosts import MAX_HOST, is_address, read
 from agent.errors import FairtimeError, ListError
-from agent.filter.lists.formats import PARSERS, Parse
+from agent.filter.lists import archives
+from agent.filter.lists.formats import BADFILTER, PARSERS, Adblock, Rule, cancelled
 from agent.filter.lists.guess import FORMS, SAMPLE, guess
+from agent.filter.lists.parts import Part, alone, nothing_in, of_archive, of_folder, opened
 from agent.filter.lists.suffixes import Suffixes, of_registries
 from agent.model.sitelist import MOST_NAMES, ListFormat, Reading, Skipped, ToRead
 
@@ -29,11 +31,8 @@ BLOCK = 1024 * 1024
 MOST_BYTES = 1024 * 1024 * 1024
 """Of one list; the largest published one has a hundred megabytes."""
 LONGEST_LINE = 4096
-MOST_FOLDERS = 1000
-DEEPEST = 3
-CATEGORY = "domains"
-"""The file that holds a category's hosts (as the Toulouse lists and squidGuard have it)."""
-TEXT = ".txt"
+MOST_CANCELLED = 100_000
+"""Rules of a list that it cancels itself; of the published ones that do, some dozens."""
 STATEMENT = ".dsse.json"
 _MOST_STATEMENT = 1024 * 1024
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.IGNORECASE)
@@ -63,20 +62,23 @@ class Taker:
     def skip(self, why: str, place: str, text: str = "") -> None:
         """Count something that was left out."""
         count, first = self._skipped.get(why, (0, ""))
-        shown = text if len(text) <= 80 else f"{text[:79]}…"
-        self._skipped[why] = (count + 1, first or f"{place}: {shown}".rstrip(": "))
+        if not first:
+            shown = text if len(text) <= 80 else f"{text[:79]}…"
+            first = _letters(f"{place}: {shown}".rstrip(": "))
+        self._skipped[why] = (count + 1, first)
 
     def group(self, name: str) -> None:
         """What follows belongs to this group."""
         self._out.write(b":%s\n" % name.encode())
 
-    def take(self, file: BinaryIO, path: str, parse: Parse) -> None:
+    def take(self, file: IO[bytes], path: str, form: ListFormat) -> None:
         """Every line of a file.  ``ListError`` when there is too much of it."""
         digest = hashlib.sha256()
         number = 0
-        for lines in self._blocks(file, path, digest):
+        parse = Adblock(_cancelled(file)) if form == "adblock" else PARSERS[form]()
+        for lines in _blocks(file, partial(self._count, digest)):
             names = []
-            for line in lines:
+            for line in lines.decode("utf-8", "surrogateescape").split("\n"):
                 number += 1
                 line = line.strip()
                 if not line:
@@ -107,7 +109,7 @@ class Taker:
                 )
             if names:
                 self._out.write("\n".join(names).encode() + b"\n")
-        self.files[path if path != "list" else ""] = digest.hexdigest()
+        self.files[_letters(path) if path != "list" else ""] = digest.hexdigest()
 
     def name(self, text: str) -> tuple[str, str]:
         """The canonical name, or why there is none to list."""
@@ -124,47 +126,84 @@ class Taker:
             return "", "a public suffix: everybody's sites are below it" if "." in text else "a name of one word"
         return text, ""
 
-    def _blocks(self, file: BinaryIO, path: str, digest: hashlib._Hash) -> Iterator[list[str]]:
-        """Whole lines, block by block; of a line that fills a block only its first part."""
-        rest, inside = b"", False
-        while block := file.read(BLOCK):
-            self._bytes += len(block)
-            if self._bytes > MOST_BYTES:
-                raise ListError("The list is larger than a gigabyte", "Take a smaller edition of it.")
-            digest.update(block)
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
-            if inside and lines:
-                del lines[0]
-                inside = False
-            if inside:
-                rest = b""
-            elif len(rest) > LONGEST_LINE:
-                lines.append(rest[: LONGEST_LINE + 1])
-                rest, inside = b"", True
-            if lines:
-                yield b"\n".join(lines).decode("utf-8", "surrogateescape").split("\n")
-        if rest and not inside:
-            yield [rest.decode("utf-8", "surrogateescape")]
+    def _count(self, digest: hashlib._Hash, block: bytes) -> None:
+        self._bytes += len(block)
+        if self._bytes > MOST_BYTES:
+            raise _too_large()
+        digest.update(block)
+
+
+def _letters(text: str) -> str:
+    """Without what stands for bytes that are no letters."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _blocks(file: IO[bytes], seen: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Whole lines, block by block; of a line that fills a block only its first part."""
+    rest, inside = b"", False
+    while block := file.read(BLOCK):
+        seen(block)
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        if inside and lines:
+            del lines[0]
+            inside = False
+        if inside:
+            rest = b""
+        elif len(rest) > LONGEST_LINE:
+            lines.append(rest[: LONGEST_LINE + 1])
+            rest, inside = b"", True
+        if lines:
+            yield b"\n".join(lines)
+    if rest and not inside:
+        yield rest
+
+
+def _cancelled(file: IO[bytes]) -> set[Rule]:
+    """What the rules of an AdBlock list cancel; the file is at its beginning before and after."""
+    total = 0
+
+    def seen(block: bytes) -> None:
+        nonlocal total
+        total += len(block)
+        if total > MOST_BYTES:
+            raise _too_large()
+
+    found: set[Rule] = set()
+    for lines in _blocks(file, seen):
+        if BADFILTER.encode() in lines:
+            text = lines.decode("utf-8", "surrogateescape")
+            found.update(rule for line in text.split("\n") if (rule := cancelled(line.strip())) is not None)
+            if len(found) > MOST_CANCELLED:
+                raise ListError("The list cancels more of its own rules than any list does", "Check that it is one.")
+    file.seek(0)
+    return found
+
+
+def _too_large() -> ListError:
+    return ListError("The list is larger than a gigabyte", "Take a smaller edition of it.")
 
 
 def read_list(wanted: ToRead, out: BinaryIO) -> Reading:
     """Read the list at ``wanted.path`` and write its names to ``out``.  Raises ``ListError``."""
     path = Path(wanted.path)
     taker = Taker(out, of_registries())
-    file = _opened(path)
-    form: ListFormat = "folder"
+    file = opened(path)
     if file is None:
-        groups = _folder(path, taker)
+        form: ListFormat = "folder"
+        groups = _parts(of_folder(path, taker.skip), taker)
     else:
         with file:
-            form = wanted.format or guess(file.read(SAMPLE), str(path))
-            if form == "folder":
-                raise ListError("This is a file, not a folder", f"Leave --format away, or hand in {FORMS}.")
-            file.seek(0)
-            taker.group("")
-            taker.take(file, "list", PARSERS[form]())
-        groups = ("",)
+            with archives.damage_told(str(path)):
+                inside = archives.files(file, file.read(SAMPLE), MOST_BYTES, taker.skip)
+                if inside is not None and (only := alone(inside)) is not None:
+                    form, groups = _single(only(), wanted, taker)
+                elif inside is not None:
+                    form, groups = "folder", _parts(of_archive(inside, taker.skip), taker)
+            if inside is None:
+                form, groups = _single(file, wanted, taker)
+    if not groups:
+        raise nothing_in(path)
     if not taker.names:
         why = taker.skipped[0] if taker.skipped else None
         raise ListError(
@@ -183,98 +222,37 @@ def read_list(wanted: ToRead, out: BinaryIO) -> Reading:
     )
 
 
-def _opened(path: Path, *, follow: bool = True) -> BinaryIO | None:
-    """A file of text; ``None`` for a folder.  Never waits: not for a pipe's writer, and not for a device."""
-    flags = os.O_RDONLY
-    if sys.platform != "win32":
-        flags |= os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        raise ListError(
-            f"The list cannot be read: {error.strerror}",
-            "Check its place, and that your own account may read it.",
-            where=str(path),
-        ) from error
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(kind):
-        return os.fdopen(descriptor, "rb", buffering=0)
-    os.close(descriptor)
-    if stat.S_ISDIR(kind):
-        return None
-    raise ListError("This is neither a file nor a folder", f"A list is one of {FORMS}.", where=str(path))
+def _single(file: IO[bytes], wanted: ToRead, taker: Taker) -> tuple[ListFormat, tuple[str, ...]]:
+    """The form of a list in one file, which has no group of its own."""
+    form = wanted.format or guess(file.read(SAMPLE), wanted.path)
+    if form == "folder":
+        raise ListError("This is a file, not a folder", f"Leave --format away, or hand in {FORMS}.")
+    file.seek(0)
+    taker.group("")
+    taker.take(file, "list", form)
+    return form, ("",)
 
 
-def _folder(path: Path, taker: Taker) -> tuple[str, ...]:
-    """The groups of a folder: a category, a tree of categories (``blacklists/games/domains``), or text files, one a group."""
+def _parts(parts: Iterable[Part], taker: Taker) -> tuple[str, ...]:
+    """The groups of a list in several files."""
     groups: list[str] = []
-    for file, group in _files(path, taker):
-        place = str(file.relative_to(path))
-        if group in groups or (group and not _GROUP.fullmatch(group)):
-            taker.skip("a category whose name cannot be one", place)
+    for part in parts:
+        if part.group in groups or (part.group and not _GROUP.fullmatch(part.group)):
+            taker.skip("a category whose name cannot be one", part.place)
             continue
-        opened = _opened(file, follow=False)
-        if opened is None:
-            taker.skip("a folder where a file should be", place)
+        file = part.open()
+        if file is None:
+            taker.skip("a folder where a file should be", part.place)
             continue
-        with opened:
+        with file:
             form: ListFormat = "folder"
-            if file.name != CATEGORY:
-                form = guess(opened.read(SAMPLE), str(file))
-                opened.seek(0)
-            taker.group(group)
-            taker.take(opened, place, PARSERS[form]())
-        groups.append(group)
-    if not groups:
-        raise ListError(
-            f"There is no file “{CATEGORY}” in this folder or in the categories below it, and no text file ({TEXT})",
-            f"A list is one of {FORMS}.",
-            where=str(path),
-        )
+            if not part.category:
+                form = guess(file.read(SAMPLE), part.place)
+                file.seek(0)
+            taker.group(part.group)
+            taker.take(file, part.place, form)
+        groups.append(part.group)
     return tuple(groups)
-
-
-def _files(path: Path, taker: Taker) -> Iterator[tuple[Path, str]]:
-    """Files with hosts in them, and the group of each."""
-    none = True
-    for folder in _categories(path, taker):
-        none = False
-        yield folder / CATEGORY, folder.name.lower() if folder != path else ""
-    if none:
-        for entry in sorted(_entries(path), key=lambda one: one.name):
-            if entry.name.endswith(TEXT) and entry.is_file(follow_symlinks=False):
-                yield Path(entry.path), entry.name.removesuffix(TEXT).lower()
-
-
-def _categories(path: Path, taker: Taker) -> Iterator[Path]:
-    """Folders with hosts in them, by name; a link is left out: it is a second name of another."""
-    level, seen = [path], 0
-    for _ in range(DEEPEST + 1):
-        below = []
-        for folder in level:
-            seen += 1
-            if seen > MOST_FOLDERS:
-                raise ListError("There are too many folders", "Hand in the folder of the lists themselves.")
-            for entry in sorted(_entries(folder), key=lambda one: one.name):
-                if entry.name == CATEGORY and entry.is_file(follow_symlinks=False):
-                    yield folder
-                elif entry.is_symlink():
-                    taker.skip("a link", str(Path(entry.path).relative_to(path)))
-                elif entry.is_dir(follow_symlinks=False):
-                    below.append(Path(entry.path))
-        level = below
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return [entry for _, entry in zip(range(20 * MOST_FOLDERS), found, strict=False)]
-    except OSError as error:
-        raise ListError(
-            f"A folder of the list cannot be read: {error.strerror}",
-            "Check that your own account may read it.",
-            where=str(folder),
-        ) from error
 
 
 def statement_of(path: Path) -> Path:
@@ -285,7 +263,7 @@ def statement_of(path: Path) -> Path:
 def _statement(path: Path) -> bytes:
     """What a publisher signed, from the file beside the list; empty when there is none."""
     try:
-        file = _opened(statement_of(path))
+        file = opened(statement_of(path))
     except ListError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return b""
@@ -300,6 +278,7 @@ def prepare() -> None:
     """Load what reading needs of this program, while its files can be read."""
     import idna  # noqa: F401  # for names in other scripts
 
+    codecs.lookup("cp437")  # for names in a zip
     of_registries()
 
 

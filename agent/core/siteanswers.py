@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agent.clock import Millis
+from agent.core.saying import say
 from agent.core.siterules import host_of
 from agent.core.sites import parents
 from agent.model.grant import Grant
+from agent.model.site import Said
 
 
 def said(grants: Iterable[Grant], wall: Millis) -> tuple[Grant, ...]:
@@ -43,4 +45,9 @@ def answer(host: str, grants: Iterable[Grant], wall: Millis) -> Grant | None:
 
 def no_words(grant: Grant, host: str) -> str:
     """A no, for the child."""
-    return f"{grant.by} said no to {host} for today." + (f" {grant.note}" if grant.note else "")
+    return say(no_said(grant, host))
+
+
+def no_said(grant: Grant, host: str) -> Said:
+    """The same, for other languages."""
+    return Said("{by} said no to {host} for today.", (("by", grant.by), ("host", host)), grant.note or "")

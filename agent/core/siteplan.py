@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from agent.clock import Millis
+from agent.clock import SECOND, Millis
 from agent.core.constraints import NO_USE, Moment
 from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import is_address
 from agent.core.rules import ChildRules, Plan, clock_words, hours_on
+from agent.core.saying import say
 from agent.core.schedule import Span, holding, opening, spans
-from agent.core.siteanswers import last_words, no_words, said
+from agent.core.siteanswers import last_words, no_said, said
 from agent.core.siterules import Mode, SiteLimit, mode_of, safe_search, site_limits, youtube
 from agent.core.sites import GIVEN, STRICTNESS
-from agent.core.timewords import duration_words
 from agent.model.grant import Grant
-from agent.model.site import GroupRule, HostRule, SiteAction, SitePlan
+from agent.model.site import GroupRule, HostRule, Said, SiteAction, SitePlan
 from agent.model.usage import Usage
 
 _OTHERWISE: dict[Mode, SiteAction] = {"allow-list": "block", "block-list": "allow", "ask": "ask"}
@@ -45,7 +45,7 @@ class SitePlanner:
         words = said(grants, now.wall)
         shut = tuple(self._shut(limit, now, usage) for limit in self._passing)
         if self._made is None or self._state != (words, shut):
-            closed = {limit.id: why for limit, why in zip(self._passing, shut, strict=True) if why}
+            closed = {limit.id: why for limit, why in zip(self._passing, shut, strict=True) if why is not None}
             self._made, self._state = self._plan(words, closed), (words, shut)
         return self._made
 
@@ -54,7 +54,7 @@ class SitePlanner:
         today = usage.days.get(now.today, NO_USE).sites
         return tuple((limit, today.get(limit.key, 0)) for limit in self.limits if limit.budget is not None)
 
-    def _plan(self, words: tuple[Grant, ...], closed: dict[str, str]) -> SitePlan:
+    def _plan(self, words: tuple[Grant, ...], closed: Mapping[str, Said]) -> SitePlan:
         sites = self.plan.sites
         found: dict[str, HostRule] = {}
         for rule in self._answered(words):
@@ -76,9 +76,9 @@ class SitePlanner:
             always=HELP_HOSTS,
             hosts=tuple(found.values()),
             groups=tuple(
-                GroupRule(group=group, action=action, rule=limit.id, reason=reason)
+                GroupRule(group=group, action=action, rule=limit.id, reason=reason, said=why)
                 for limit in self.limits
-                for action, reason in (_now(limit, closed),)
+                for action, reason, why in (_now(limit, closed),)
                 for group in limit.groups
             ),
             otherwise=self._otherwise,
@@ -92,7 +92,8 @@ class SitePlanner:
         """What guardians said yes and no to for now; on the very host this comes before every rule."""
         for host, grant in last_words(words).items():
             if grant.kind == "site-refusal":
-                yield HostRule(host=host, action="block", rule=GIVEN + grant.id, reason=no_words(grant, host))
+                no = no_said(grant, host)
+                yield HostRule(host=host, action="block", rule=GIVEN + grant.id, reason=say(no), said=no)
                 continue
             until = f" until {clock_words(grant.until, self.rules.zone)}" if grant.until else ""
             text = f"{grant.by} allowed {host}{until}."
@@ -100,27 +101,31 @@ class SitePlanner:
             yield rule
             yield from _twins(rule)
 
-    def _named(self, single: bool, closed: dict[str, str]) -> Iterator[HostRule]:
+    def _named(self, single: bool, closed: Mapping[str, Said]) -> Iterator[HostRule]:
         for limit in self.limits:
             if limit.single == single:
-                action, reason = _now(limit, closed)
+                action, reason, why = _now(limit, closed)
                 for host in limit.hosts:
-                    yield HostRule(host=host, action=action, rule=limit.id, reason=reason)
+                    yield HostRule(host=host, action=action, rule=limit.id, reason=reason, said=why)
 
-    def _shut(self, limit: SiteLimit, now: Moment, usage: Usage) -> str:
-        """Why a rule with minutes or hours of its own opens nothing now; empty when it does."""
+    def _shut(self, limit: SiteLimit, now: Moment, usage: Usage) -> Said | None:
+        """Why a rule with minutes or hours of its own opens nothing now; ``None`` when it does."""
+        title = ("title", limit.title)
         open_spans = self._hours.get(limit.id)
         if open_spans is not None and not holding(now.wall, open_spans):
             again = opening(now.wall, open_spans)
-            when = f" It opens at {clock_words(again, self.rules.zone)}." if again else ""
-            return f"{limit.title} has its own hours, and this is outside them.{when}"
+            if not again:
+                return Said("{title} has its own hours, and this is outside them.", (title,))
+            when = ("time", clock_words(again, self.rules.zone))
+            return Said("{title} has its own hours, and this is outside them. It opens at {time}.", (title, when))
         if limit.budget is None:
-            return ""
+            return None
         if usage.lost:
-            return f"Today's record of use was lost, and with it how much of {limit.title} was used."
+            return Said("Today's record of use was lost, and with it how much of {title} was used.", (title,))
         if usage.days.get(now.today, NO_USE).sites.get(limit.key, 0) < limit.budget:
-            return ""
-        return f"Today's {duration_words(limit.budget)} of {limit.title} are used up. There is more tomorrow."
+            return None
+        much = ("time", limit.budget // SECOND)
+        return Said("Today's {time} of {title} are used up. There is more tomorrow.", (much, title))
 
 
 def site_plan(rules: ChildRules, now: Moment, usage: Usage, grants: Sequence[Grant]) -> SitePlan:
@@ -133,9 +138,9 @@ def _parts(rules: ChildRules, plan: Plan) -> tuple[tuple[SiteLimit, ...], tuple[
     return found.rules, found.unreadable
 
 
-def _now(limit: SiteLimit, closed: dict[str, str]) -> tuple[SiteAction, str]:
+def _now(limit: SiteLimit, closed: Mapping[str, Said]) -> tuple[SiteAction, str, Said | None]:
     why = closed.get(limit.id)
-    return ("block", why) if why else (limit.action, limit.reason)
+    return ("block", say(why), why) if why is not None else (limit.action, limit.reason, None)
 
 
 def _spans(rules: ChildRules, limit: SiteLimit, first: dt.date) -> tuple[Span, ...]:
@@ -145,4 +150,4 @@ def _spans(rules: ChildRules, limit: SiteLimit, first: dt.date) -> tuple[Span, .
 def _twins(rule: HostRule) -> Iterator[HostRule]:
     """``www.`` before a name is the same site, which lists often name apart: whoever writes example.org means both."""
     if not rule.host.startswith(_WWW) and "." in rule.host and not is_address(rule.host):
-        yield HostRule(host=_WWW + rule.host, action=rule.action, rule=rule.rule, reason=rule.reason)
+        yield HostRule(host=_WWW + rule.host, action=rule.action, rule=rule.rule, reason=rule.reason, said=rule.said)

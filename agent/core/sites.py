@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from agent.core.hosts import canonical, is_address
-from agent.model.site import HostRule, SiteAction, SitePlan, SiteVerdict
+from agent.model.site import HostRule, Said, SiteAction, SitePlan, SiteVerdict
 
 REMEMBERED = 256
 """Hosts whose ruling is kept; a child that asks for more at random costs no more memory."""
@@ -71,6 +71,8 @@ class Ruling(Struct, frozen=True):
     watched: bool = False
     """Time spent there is counted against ``rule``: its answers are short-lived."""
     recorded: bool = True
+    said: Said | None = None
+    """The reason, where it is the rules' own."""
     led: bool = False
     """``name`` is not above the host itself, but above a name that the host leads to."""
 
@@ -106,7 +108,10 @@ class SiteMatcher:
         self._hosts |= dict.fromkeys(plan.always, _HELP)
         # The strictest first: the first whose bit a name has is the one that decides there.
         self._groups = tuple(
-            (names.bits[rule.group], Ruling(rule.action, rule.rule, "", rule.group, rule.reason, rule.rule in watched))
+            (
+                names.bits[rule.group],
+                Ruling(rule.action, rule.rule, "", rule.group, rule.reason, rule.rule in watched, said=rule.said),
+            )
             for rule in sorted(plan.groups, key=lambda rule: -STRICTNESS[rule.action])
             if rule.group in names.bits
         )
@@ -145,7 +150,9 @@ class SiteMatcher:
         found = max(named, key=lambda one: (STRICTNESS[one.action], one.watched), default=ruling)
         if found.action == "allow" and not (found.watched and not ruling.watched):
             return ruling
-        return Ruling(found.action, found.rule, found.name, found.group, found.reason, found.watched, led=True)
+        return Ruling(
+            found.action, found.rule, found.name, found.group, found.reason, found.watched, said=found.said, led=True
+        )
 
     def decide(self, host: str) -> SiteVerdict:
         """The verdict on a host or an address as people write it.  Raises ``PolicyError`` when there is no host in it."""
@@ -192,7 +199,7 @@ class SiteMatcher:
         ruling = self._strictest.get(bits)
         if ruling is None:
             ruling = self._strictest[bits] = next(ruling for bit, ruling in self._groups if bits & bit)
-        return Ruling(ruling.action, ruling.rule, name, ruling.group, ruling.reason, ruling.watched)
+        return Ruling(ruling.action, ruling.rule, name, ruling.group, ruling.reason, ruling.watched, said=ruling.said)
 
     def _covering(self, host: str) -> Iterable[tuple[str, int]]:
         found = self._names.covering(host)
@@ -229,4 +236,4 @@ def sentence(ruling: Ruling, host: str) -> str:
 
 
 def _own(rule: HostRule, watched: frozenset[str]) -> Ruling:
-    return Ruling(rule.action, rule.rule, rule.host, "", rule.reason, rule.rule in watched)
+    return Ruling(rule.action, rule.rule, rule.host, "", rule.reason, rule.rule in watched, said=rule.said)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from agent.clock import SECOND, Millis
+from agent.core.saying import length
 
 if TYPE_CHECKING:  # zones take longer to import than a whole command may
     from agent.core.schedule import MinuteSpan
@@ -38,13 +39,7 @@ def write_duration(seconds: int) -> str:
 
 def duration_words(millis: Millis) -> str:
     """``1 h 05 min``, ``12 min``, ``40 s``: as faces show it, rounded down so that nobody is promised a minute too much."""
-    total = max(0, millis) // SECOND
-    if total < 60:
-        return f"{total} s"
-    hours, minutes = divmod(total // 60, 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
+    return length(max(0, millis) // SECOND)
 
 
 def parse_clock(text: str) -> int:

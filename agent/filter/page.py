@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from agent.core.saying import say
 from agent.core.sites import HELPLINE, Ruling
 from agent.helplines import help_text
 from agent.words import Words
@@ -135,8 +136,10 @@ def _title(words: Words, host: str, ruling: Ruling | None) -> tuple[str, str]:
     else:
         title = words("{host} is not open for you", host=host)
     why = [words("It leads to {name}.", name=ruling.name)] if ruling.led else []
-    if ruling.reason:
-        why.append(ruling.reason)
+    if ruling.said is not None:
+        why.append(say(ruling.said, words))
+    elif ruling.reason:
+        why.append(words(ruling.reason))  # a guardian's, or one of the presets'
     elif ruling.group:
         why.append(words("It belongs to “{group}”.", group=ruling.group))
     elif not ruling.name:

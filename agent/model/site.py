@@ -20,6 +20,16 @@ SINK = "127.84.0.1"
 by the firewall's redirect; port 443 is refused at once, so that a browser need not wait."""
 
 
+class Said(Struct, frozen=True, array_like=True):
+    """A sentence in English with places to fill, for whoever shows it in another language (``core.saying.say``)."""
+
+    text: str
+    places: tuple[tuple[str, str | int], ...] = ()
+    """A number is a length of time in seconds."""
+    note: str = ""
+    """What a person added, in words of their own."""
+
+
 class HostRule(Struct, frozen=True, kw_only=True, array_like=True):
     """A host and all below it."""
 
@@ -29,6 +39,8 @@ class HostRule(Struct, frozen=True, kw_only=True, array_like=True):
     """The rule's id, as ``fairtime why`` names it."""
     reason: str = ""
     """A guardian's own words for the child, or why it is so now ("today's 30 min are used up")."""
+    said: Said | None = None
+    """The same where it is the rules' and not a guardian's."""
 
 
 class GroupRule(Struct, frozen=True, kw_only=True, array_like=True):
@@ -38,6 +50,7 @@ class GroupRule(Struct, frozen=True, kw_only=True, array_like=True):
     action: SiteAction
     rule: str
     reason: str = ""
+    said: Said | None = None
 
 
 class SitePlan(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from agent.clock import MINUTE
 from agent.core.helphosts import HELP_HOSTS
 from agent.core.hosts import read
 from agent.core.layers import layered
+from agent.core.saying import say
 from agent.core.siteplan import SitePlanner, site_plan
 from agent.core.sites import STRICTNESS, FewNames, SiteMatcher
 from agent.model.grant import Grant
@@ -129,6 +130,26 @@ def test_hours_open_and_shut() -> None:
         "play.example is in “games”, which is not open for you. games has its own hours, and this is outside them. "
         "It opens at 16:00. You can ask for it."
     )
+
+
+def test_what_the_rules_say_themselves_can_be_said_in_other_languages() -> None:
+    no = Grant(id="9", child="mia", kind="site-refusal", subject="no.example", given=0, by="ana", note="After tea.")
+    found = plan(RULES, usage=used("videos", 30), grants=(no,))
+    said = {rule.reason: rule.said for rule in (*found.hosts, *found.groups) if rule.reason}
+    assert said.pop("Later.") is None, "a guardian's own words"
+    assert {reason: say(one) for reason, one in said.items() if one is not None} == dict.fromkeys(said) | {
+        one: one
+        for one in (
+            "ana said no to no.example for today. After tea.",
+            "Today's 30 min of videos are used up. There is more tomorrow.",
+            "games has its own hours, and this is outside them. It opens at 16:00.",
+        )
+    }
+    matcher = SiteMatcher(replace(found, otherwise="allow"), NAMES)
+    for host in ("reel.example", "play.example", "no.example"):
+        ruling = matcher.ruling(host)
+        assert ruling.said == said[ruling.reason]
+        assert matcher.led(matcher.ruling("new.org"), (host,)).said == ruling.said
 
 
 def test_minutes_of_a_group_are_used_up_together_and_the_rule_says_so() -> None:

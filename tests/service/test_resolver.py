@@ -24,7 +24,7 @@ if sys.platform != "linux":
 
 from agent.filter import line, page, process, safesearch
 from agent.filter.control import Answered, Ask, Lists, Ping, Pong, Serve, Serving, Used
-from agent.model.site import SINK, GroupRule, SitePlan
+from agent.model.site import SINK, GroupRule, HostRule, Said, SitePlan
 from agent.resources import folder
 from tests.dns_servers import Behaviour, Sender, good, server, zone
 from tests.resolving import addresses, framed, lane, plan, resolver
@@ -654,6 +654,17 @@ def test_the_page_says_why_and_passes_a_wish_on() -> None:
                     answer += part
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert words in answer
+
+
+def test_a_reason_of_the_rules_comes_in_the_browsers_language() -> None:
+    said = Said(
+        "{title} has its own hours, and this is outside them. It opens at {time}.",
+        (("title", "games"), ("time", "16:00")),
+    )
+    rule = HostRule(host="bad.example", action="block", rule="r", reason="games has its own hours …", said=said)
+    with resolver(lane(SitePlan(child="mia", hosts=(rule,), otherwise="allow"))) as r:
+        shown = r.http(get("bad.example", "/", "Accept-Language: zh-CN,zh;q=0.9"))
+        assert "games 有自己的开放时间，现在不在其中。16:00 开放。".encode() in shown
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from agent.core.sites import HELPLINE, Ruling
 from agent.errors import PolicyError
 from agent.filter import cache, local, page, private, safesearch, wire
 from agent.filter.uses import MOST, Uses
-from agent.model.site import SitePlan, SiteUse, WatchedUse
+from agent.model.site import Said, SitePlan, SiteUse, WatchedUse
 from agent.resources import folder
 
 SAFE = folder("policies") / "safesearch.toml"
@@ -325,6 +325,23 @@ def test_the_page_is_in_the_browsers_language(accepted: str, language: str, dire
     text = shown(Ruling("block", "r"), accepted)
     assert f'<html lang="{language}" dir="{direction}">' in text
     assert ("is not open for you" in text) == (language == "en")
+
+
+def test_the_rules_own_reasons_are_in_the_browsers_language_and_a_guardians_is_as_it_was_written() -> None:
+    used_up = Said(
+        "Today's {time} of {title} are used up. There is more tomorrow.", (("time", 1800), ("title", "films.example"))
+    )
+    ruling = Ruling("block", "r", "films.example", "", "Today's 30 min of films.example …", said=used_up)
+    assert "Today&#39;s 30 min of films.example are used up." in shown(ruling)
+    assert "El tiempo de hoy para films.example (30 min) se ha agotado." in shown(ruling, "es")
+    assert "films.example の今日の時間（30 分）を使い切りました。" in shown(ruling, "ja")
+    assert "Such sites hide where you go." in shown(
+        Ruling("block", "r", "x", "proxies", "Such sites hide where you go.")
+    )
+    assert "De tels sites cachent où tu vas." in shown(
+        Ruling("block", "r", "x", "proxies", "Such sites hide where you go."), "fr"
+    )
+    assert "After {tea}, and only then." in shown(Ruling("block", "r", "x", "", "After {tea}, and only then."), "fr")
 
 
 @pytest.mark.parametrize("language", ["ar", "es", "fr", "ja", "ru", "zh"])

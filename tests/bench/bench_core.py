@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import statistics
 import time
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -15,13 +14,14 @@ from agent.core.rules import compile_policy
 from agent.model.policy import Child, ProgramRule
 from agent.model.program import ProgramId
 from agent.resources import folder
+from tests.bench.rows import Row, row
 from tests.family import policy
 from tests.pc import computer, engine
 
 CHILDREN, RULES, PROCESSES = 5, 50, 500
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Row]:
     """One row."""
     signed = policy((folder("policies") / "examples" / "family.toml").read_text(encoding="utf-8"))
     first = signed.family.children[0]
@@ -44,16 +44,5 @@ def rows() -> list[dict[str, Any]]:
         before = time.thread_time_ns()
         watching.step(now, snapshot)
         costs.append((time.thread_time_ns() - before) / 1e6)
-    value = round(statistics.median(costs[50:]), 3)
-    return [
-        {
-            "name": f"one tick of the core: {CHILDREN} children, {RULES} rules each, {PROCESSES} processes",
-            "value": value,
-            "unit": "ms",
-            "bar": 1.0,
-            "holds": value <= 1.0,
-            "peer": "",
-            "peer_value": None,
-            "ratio": None,
-        }
-    ]
+    name = f"one tick of the core: {CHILDREN} children, {RULES} rules each, {PROCESSES} processes"
+    return [row(name, statistics.median(costs[50:]), "ms", 1.0)]

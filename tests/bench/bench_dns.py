@@ -10,13 +10,11 @@ import tempfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from tests.bench import peers_dns
-from tests.bench.bench_host import row
 from tests.bench.peers_dns import Flood
+from tests.bench.rows import Row, row, unmeasured
 
-Row = dict[str, Any]
 SECONDS = 5
 ASKED = 100_000
 ALLOWED = 1_000
@@ -44,7 +42,7 @@ def rows(counts: tuple[int, ...] = (1_000_000, 5_000_000)) -> list[Row]:
         "dnsmasq", cache, "dnsmasq-base", "libnetfilter-conntrack3", "libnfnetlink0", "libubus20221123"
     )
     if dnsperf.path is None or unbound.path is None:
-        return [{**row("resolver", 0, "", None), "peer": f"not measured: {dnsperf.why or unbound.why}"}]
+        return [unmeasured("resolver", dnsperf.why or unbound.why)]
     found: list[Row] = []
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="fairtime-dns-") as place:

@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from agent.core.authorize import Who
 from agent.core.rules import Rules
@@ -28,12 +27,11 @@ from agent.platforms.linux.host import LinuxHost
 from agent.service.loop import Loop
 from agent.service.simulation import _NoSupervisor
 from agent.service.store import Store
-from tests.bench.bench_host import row
+from tests.bench.rows import Row, row
 from tests.contract.logind_double import LogindDouble, private_bus
 from tests.family import child, compiled, head
 from tests.pc import engine
 
-Row = dict[str, Any]
 ACCOUNT = "games"
 """An account of every Debian that nobody uses."""
 LOGINS = 10

@@ -19,17 +19,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from agent.model.program import Process
 from agent.platforms.base import Start
-from tests.bench.bench_host import row
+from tests.bench.rows import Row, row
 
 UID, SIBLING = 61806, 61807
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, RUNS = 40, 25
 DENIED = 300
-Row = dict[str, Any]
 
 # Chroots, becomes the child, and starts the program over and over; each line of its answer is one start in nanoseconds.
 LAUNCHER = """

@@ -1,8 +1,7 @@
 """Figures of the Linux host: what a scan costs, how long a refused program lives, whether a burst loses any.
 
-``rows()`` gives the rows of ``make bench`` (name, value, unit, bar, holds, peer, peer_value, ratio); run as a program it
-prints them.  Programs run under an unused uid from a folder of their own; everything started is ended.  Needs root for all
-but the scan.
+``rows()`` gives rows of ``make bench``; run as a program it prints them.  Programs run under an unused uid from a folder of
+their own; everything started is ended.  Needs root for all but the scan.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -30,10 +28,10 @@ from agent.platforms.linux import accounts, procfs
 from agent.platforms.linux.host import LinuxHost
 from agent.platforms.linux.identity import Identifier
 from agent.platforms.linux.processes import ProcessTable
+from tests.bench.rows import Row, line, row
 
 UID = 61236
 ACCOUNT = f"#{UID}"
-Row = dict[str, Any]
 
 # posix_spawn returns once the new image runs (vfork), so what follows until waitpid is the program's life.
 LAUNCHER = """
@@ -58,20 +56,6 @@ for _ in range(int(sys.argv[2])):
     killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9
 print(killed)
 """
-
-
-def row(name: str, value: float, unit: str, bar: float | None, peer: str = "", peer_value: float | None = None) -> Row:
-    """``bar`` is the most that ``value`` may be."""
-    return {
-        "name": name,
-        "value": round(value, 4),
-        "unit": unit,
-        "bar": bar,
-        "holds": bar is None or value <= bar,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 4),
-        "ratio": None if not peer_value else round(value / peer_value, 4),
-    }
 
 
 def rows() -> list[Row]:
@@ -246,10 +230,8 @@ def crowd(total: int) -> Iterator[int]:
 
 def main() -> int:
     found = rows()
-    for line in found:
-        state = "holds" if line["holds"] else "falls short"
-        peer = f"  {line['peer_value']} ({line['peer']})  {line['ratio']}" if line["peer"] else ""
-        print(f"{line['name']}  {line['value']} {line['unit']}  {line['bar']}  {state}{peer}")
+    for one in found:
+        print(line(one))
     if "--json" in sys.argv:
         print(json.dumps(found))
     return 0

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from agent.model.sitelist import NAMES_A_TRIE, Bound, Reading, Source, ToBind, ToRead
+from tests.bench.rows import Row, line, row
 
 ROOT = Path(__file__).resolve().parents[2]
 SYLLABLES = [
@@ -48,7 +48,6 @@ SYLLABLES = [
 ENDINGS = ["com", "net", "org", "de", "io", "xyz", "ru", "top", "info", "co.uk", "fr", "site"]
 ASKED = 100_000
 ROUNDS = 5
-Row = dict[str, Any]
 
 # In a process of its own: its memory is the book's and nobody else's.
 WALK = """
@@ -84,20 +83,6 @@ def plain(host):
     return found
 print(json.dumps([loaded, grown, listed, walk, registrable, best(plain, hosts, int(sys.argv[3]))]))
 """
-
-
-def row(name: str, value: float, unit: str, bar: float | None, peer: str = "", peer_value: float | None = None) -> Row:
-    """``bar`` is the most that ``value`` may be."""
-    return {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "bar": bar,
-        "holds": bar is None or value <= bar,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 3),
-        "ratio": None if not peer_value else round(value / peer_value, 3),
-    }
 
 
 def names(count: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import peers_install
-from tests.bench.bench_host import row
+from tests.bench.rows import Row, row, unmeasured
 
 CROWD = 300
 ROOM = "tests.bench.peers_room"
@@ -26,10 +26,10 @@ _PATIENCE = 900
 """Seconds for the whole room."""
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Row]:
     """Four rows for each peer."""
     if os.geteuid() != 0:
-        return [_unmeasured(f"beside {peer}", _NO_ROOT) for peer in ("timekprd", "little-brother")]
+        return [unmeasured(f"beside {peer}", _NO_ROOT) for peer in ("timekprd", "little-brother")]
     cache = Path("build/peers").absolute()
     cache.mkdir(parents=True, exist_ok=True)
     ready = {"timekprd": peers_install.timekpr(cache), "little-brother": peers_install.little_brother(cache)}
@@ -41,13 +41,13 @@ def rows() -> list[dict[str, Any]]:
         )  # fmt: skip
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return [_unmeasured("beside peers", f"the room did not open: {last[0]}")]
+        return [unmeasured("beside peers", f"the room did not open: {last[0]}")]
     found = json.loads(done.stdout.splitlines()[-1])
     ours = found.pop("fairtime")
     return [line for peer, theirs in found.items() for line in _beside(ours, peer, theirs)]
 
 
-def _beside(ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> list[dict[str, Any]]:
+def _beside(ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> list[Row]:
     called = f"{peer} {theirs.get('version', '')}".strip()
     if theirs.get("why"):
         called = f"{peer} did not run: {theirs['why']}"
@@ -67,14 +67,9 @@ def _beside(ours: dict[str, Any], peer: str, theirs: dict[str, Any]) -> list[dic
         says = called
         if key == "renamed" and theirs.get("renamed_survived"):
             says = f"{called}, never stopped, ended by itself after"
-        line = row(name, ours[key], unit, bar, says, theirs.get(key))
-        lines.append({**line, "holds": line["holds"] and not (key == "renamed" and ours["renamed_survived"])})
+        ended = not (key == "renamed" and ours["renamed_survived"])
+        lines.append(row(name, ours[key], unit, bar, says, theirs.get(key), holds=ended))
     return lines
-
-
-def _unmeasured(name: str, why: str) -> dict[str, Any]:
-    return {"name": name, "value": None, "unit": "", "bar": None, "holds": None, "peer": f"not measured: {why}",
-            "peer_value": None, "ratio": None}  # fmt: skip
 
 
 def main() -> int:

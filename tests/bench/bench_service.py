@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -24,11 +23,12 @@ from agent.model.policy import Action, Child, Family, Guardian, Limits, ProgramR
 from agent.service.founding import found
 from agent.trust import root, signing
 from tests.bench.bench_host import LAUNCHER, UID, crowd, game_folder, launch
+from tests.bench.rows import Row, row
 
 SECONDS = 30
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Row]:
     """A service that watches one child among four hundred processes, after it has settled.
 
     Half of them are the child's, who uses the PC: time is charged, saved and counted down.
@@ -60,14 +60,14 @@ def rows() -> list[dict[str, Any]]:
     absent = len(status.children) - 1
     name = f"service at 1 Hz, {present} processes, 1 child who uses the PC" + (f", {absent} absent" if absent else "")
     return [
-        _row(f"{name}: processor", share, "% of a core", 0.08, "psutil.process_iter once a second", 100 * peer),
+        row(f"{name}: processor", share, "% of a core", 0.08, "psutil.process_iter once a second", 100 * peer),
         # Each start wakes the service for some 0.1 ms, whoever's it is: the figure above is of a PC at rest only near 0.
-        _row(
+        row(
             "service: processes and threads that others started meanwhile", round(forks / SECONDS, 1), "a second", None
         ),
-        _row("service: RSS", resident, "MiB", 36.0),
-        _row("service: PSS (timekprd cannot run here)", proportional, "MiB", None),
-        _row(f"service: written to disk in {SECONDS} s of use", round(written / 1024), "KiB", None),
+        row("service: RSS", resident, "MiB", 36.0),
+        row("service: PSS (timekprd cannot run here)", proportional, "MiB", None),
+        row(f"service: written to disk in {SECONDS} s of use", round(written / 1024), "KiB", None),
         *(refused_rows() if os.geteuid() == 0 else ()),
     ]
 
@@ -106,22 +106,7 @@ def _psutil_pass() -> float:
     return statistics.median(costs)
 
 
-def _row(
-    name: str, value: float, unit: str, bar: float | None, peer: str = "", peer_value: float | None = None
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": value,
-        "unit": unit,
-        "bar": bar,
-        "holds": bar is None or value <= bar,
-        "peer": peer,
-        "peer_value": None if peer_value is None else round(peer_value, 3),
-        "ratio": None if not peer_value else round(value / peer_value, 4),
-    }
-
-
-def refused_rows(runs: int = 200) -> list[dict[str, Any]]:
+def refused_rows(runs: int = 200) -> list[Row]:
     """The whole way: a real service under a signed policy, a copied and renamed program, run as the child's account.
 
     Also asks the service why, as a guardian would.  Needs root.
@@ -142,10 +127,10 @@ def refused_rows(runs: int = 200) -> list[dict[str, Any]]:
     times = sorted(nanoseconds / 1e6 for nanoseconds, _ in lives)
     survived = sum(1 for _, by_kill in lives if not by_kill)
     return [
-        _row("blocked by the service: alive p50", round(times[len(times) // 2], 3), "ms", 1.0),
-        _row("blocked by the service: alive p99", round(times[int(len(times) * 0.99) - 1], 3), "ms", 5.0),
-        _row(f"blocked by the service: survived of {runs}", survived, "", 0),
-        {**_row(f"why: {answer.text}", 1, "sentence", None), "holds": True},
+        row("blocked by the service: alive p50", round(times[len(times) // 2], 3), "ms", 1.0),
+        row("blocked by the service: alive p99", round(times[int(len(times) * 0.99) - 1], 3), "ms", 5.0),
+        row(f"blocked by the service: survived of {runs}", survived, "", 0),
+        row(f"why: {answer.text}", 1, "sentence"),
     ]
 
 

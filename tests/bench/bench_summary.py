@@ -6,7 +6,6 @@ import datetime as dt
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -18,12 +17,13 @@ from agent.service.store import Store
 from agent.summary import html
 from agent.summary.facts import gather
 from agent.summary.weekly import weekly
+from tests.bench.rows import Row, row
 from tests.family import policy
 
 TODAY = dt.date(2026, 11, 22)
 
 
-def rows() -> list[dict[str, Any]]:
+def rows() -> list[Row]:
     """One row."""
     signed = policy((folder("policies") / "examples" / "family.toml").read_text(encoding="utf-8"))
     limits = signed.family.children[0].limits
@@ -44,18 +44,7 @@ def rows() -> list[dict[str, Any]]:
             )
         before = time.perf_counter()
         page = html.render(weekly(gather(store, rules, TODAY, TODAY)))
-        value = round(time.perf_counter() - before, 3)
+        value = time.perf_counter() - before
         store.close()
     assert "c4" in page
-    return [
-        {
-            "name": "weekly summary, 5 children, 52 weeks of data",
-            "value": value,
-            "unit": "s",
-            "bar": 1.0,
-            "holds": value <= 1.0,
-            "peer": "",
-            "peer_value": None,
-            "ratio": None,
-        }
-    ]
+    return [row("weekly summary, 5 children, 52 weeks of data", value, "s", 1.0)]

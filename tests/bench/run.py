@@ -7,7 +7,8 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from tests.bench.rows import Row, line
 
 MODULES = (
     "bench_core",
@@ -24,25 +25,18 @@ MODULES = (
 BUILD = Path("build")
 
 
-def rows() -> Iterator[dict[str, Any]]:
+def rows() -> Iterator[Row]:
     """The rows of every module, in order."""
     for name in MODULES:
         yield from importlib.import_module(f"tests.bench.{name}").rows()
 
 
-def line(row: dict[str, Any]) -> str:
-    """``name  value unit  bar  holds|falls short  peer value  ratio``."""
-    state = "no bar" if row["bar"] is None else "holds" if row["holds"] else "falls short"
-    peer = f"  {row['peer']} {row['peer_value']}  {row['ratio']}" if row["peer"] else ""
-    return f"{row['name']}  {row['value']} {row['unit']}  {row['bar']}  {state}{peer}"
-
-
 def main() -> int:
     """Print each row as it comes, and leave them all in ``build/bench.json``."""
     found = []
-    for row in rows():
-        print(line(row), flush=True)
-        found.append(row)
+    for one in rows():
+        print(line(one), flush=True)
+        found.append(one)
     BUILD.mkdir(exist_ok=True)
     (BUILD / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
 from agent.clock import HOUR, MINUTE, SECOND, Millis
+from agent.core.checks import check
 from agent.core.constraints import Moment, moment
 from agent.core.decide import Decision, Situation, decide
 from agent.core.family import parse
@@ -68,6 +69,23 @@ def rules(limits: str = "", *, head: str = HEAD, more: str = "") -> Rules:
     return compile_policy(
         Policy(policy_id="x", version=1, issued="2026-01-01T00:00:00Z", family=written, catalogue=dict(CATALOGUE))
     )
+
+
+def problems(
+    limits: str = "",
+    more: str = "",
+    *,
+    head: str = HEAD,
+    child: str = CHILD,
+    accounts: Collection[str] | None = None,
+    lists: Collection[str] | None = None,
+    signed: bool = False,
+) -> list[tuple[str, str, str, bool]]:
+    """What is wrong with such a family: where, title, advice, and whether it is an error."""
+    written = parse(head + child + limits + "\n" + more)
+    return [
+        (p.where, p.title, p.advice, p.error) for p in check(written, CATALOGUE, accounts, lists=lists, signed=signed)
+    ]
 
 
 def mia(limits: str = "", **how: str) -> ChildRules:

@@ -7,24 +7,15 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from agent.core.checks import Problem, check, refuse_errors
+from agent.core.checks import Problem, refuse_errors
 from agent.core.family import build_policy, filled, parse
 from agent.core.lines import line_of
 from agent.errors import PolicyError
 from agent.model.policy import Limits
-from tests.core.scene import CATALOGUE, CHILD, HEAD
+from tests.core.scene import CATALOGUE, CHILD, HEAD, problems
 
 LEO = '[[children]]\nname = "leo"\naccounts = ["leo"]\npreset = "teen"\n'
 RUI = '[[guardians]]\nname = "rui"\naccount = "rui"\n'
-
-
-def problems(
-    limits: str = "", more: str = "", head: str = HEAD, accounts: list[str] | None = None, child: str = CHILD
-) -> list[tuple[str, str, str, bool]]:
-    found = check(parse(head + child + limits + "\n" + more), CATALOGUE, accounts)
-    return [(p.where, p.title, p.advice, p.error) for p in found]
-
-
 MIA = "children.mia.limits"
 SHORTER = "Write a shorter time."
 

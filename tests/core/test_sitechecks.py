@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.checks import check
 from agent.core.family import parse
 from agent.core.sitechecks import MOST_HOSTS
-from tests.core.scene import CATALOGUE, CHILD, HEAD
+from tests.core.scene import CHILD, HEAD, problems
 
 SITES = "children.mia.limits.sites"
 AS_THIS = "Write one such as example.org; it stands for all below it, too."
 LONG = "Hand them in as a list: fairtime lists add NAME FILE."
 ONE = "Give exactly one of host, group."
 BY_ITSELF = 'Write action = "allow": outside its minutes and hours it is closed by itself.'
-
-
-def problems(limits: str, more: str = "", **how: object) -> list[tuple[str, str, str, bool]]:
-    found = check(parse(HEAD + CHILD + limits + "\n" + more), CATALOGUE, None, **how)  # type: ignore[arg-type]  # keywords of check, as they come
-    return [(p.where, p.title, p.advice, p.error) for p in found]
 
 
 @pytest.mark.parametrize(
@@ -182,14 +176,14 @@ def test_profiles_are_looked_at_as_well() -> None:
 @pytest.mark.parametrize("server", ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53"])
 def test_name_servers(server: str) -> None:
     assert parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD).name_servers == [server]
-    assert not check(parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD), CATALOGUE)
+    assert problems(head=f'name_servers = ["{server}"]\n' + HEAD) == []
 
 
 @pytest.mark.parametrize(
     "server", ["dns.example", "192.0.2", "192.0.2.1:", "192.0.2.1:99999", "https://192.0.2.1", "::1::", "1"]
 )
 def test_what_is_no_name_server(server: str) -> None:
-    found = check(parse(f'name_servers = ["{server}"]\n' + HEAD + CHILD), CATALOGUE)
-    assert [(p.where, p.title, p.error) for p in found] == [
+    found = problems(head=f'name_servers = ["{server}"]\n' + HEAD)
+    assert [(where, title, error) for where, title, _, error in found] == [
         ("name_servers", f"“{server}” is no address of a name server", True)
     ]

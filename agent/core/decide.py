@@ -255,16 +255,21 @@ def _told_only(at: Situation, left: Allowance, ladder: Ladder) -> tuple[Stage, l
 def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effect], Ladder]:
     """Stop what may not run, once told; give a program whose minutes ran out the grace to save."""
     effects: list[Effect] = []
-    told, stopping = set(ladder.told), dict(ladder.stopping)
+    before = frozenset(ladder.told)
+    told, stopping = set(before), dict(ladder.stopping)
     day = at.moment.today
     waiting = _waiting(at, ladder)
     running: set[str] = set()
+    first = at.moment.plan.notices[0] if at.moment.plan.notices else 0
     for program, verdict in judged.verdicts.items():
         settled = (verdict.left is None and not stopping) or verdict.program in running
         if settled and verdict.action == "allow":
             continue  # nearly every program at nearly every tick: nothing to do, or done for its first image
         running.add(verdict.program)
         once = f"{day}/{verdict.program}"
+        far = verdict.left is not None and verdict.left > first and verdict.action == "allow" and not stopping
+        if far and f"{once}/open" in told and f"{once}/{first}" not in told and f"{once}/up" not in told:
+            continue  # nearly every one with minutes of its own: they are not near their end, and were not since the last notice
         match verdict.action:
             case "ask":
                 effects += waiting.ask(program, verdict, at.running[program], told)
@@ -289,7 +294,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
     if old:
         told -= old - {telling.once(process) for found in at.running.values() for process in found}
     held = tuple(waiting.held.values())
-    if told == set(ladder.told) and tuple(stopping.items()) == ladder.stopping and held == ladder.held:
+    if told == before and tuple(stopping.items()) == ladder.stopping and held == ladder.held:
         return effects, ladder
     return effects, replace(ladder, told=tuple(sorted(told)), stopping=tuple(stopping.items()), held=held)
 

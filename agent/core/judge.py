@@ -123,7 +123,7 @@ def _verdict(
             return _with(verdict, "allow", f"grant/{grant.id}", f"{grant.by} allowed {verdict.title}{until}.")
     left: Millis | None = None
     for limit in match.limits:
-        shut = _shut(matcher, limit, now)
+        shut = _shut(matcher, limit, now) if limit.hours else ""
         if shut:
             return _with(verdict, "block", limit.id, shut)
         rest = _left(limit, match.key, usage, now)
@@ -152,6 +152,8 @@ def _left(limit: ProgramLimit, key: str, usage: Usage, now: Moment) -> Millis | 
     left: Millis | None = None
     if limit.budget is not None:
         left = limit.budget - _used(limit, key, usage.days.get(now.today))
+        if limit.week is None:
+            return left if left > 0 else 0
     if limit.week is not None:
         used = sum(_used(limit, key, usage.days.get(day)) for day in day_names(week_start(now.day), now.day))
         left = limit.week - used if left is None else min(left, limit.week - used)

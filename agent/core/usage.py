@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
@@ -64,29 +65,26 @@ def fold(
     out = Folded(folding)
     natural, extra = seen.natural_left, seen.extra_left
     for piece_start, length in _pieces(start, awake, seen.free, zone, reset):
-        at = local(piece_start, zone)
-        day = policy_day(piece_start, zone, reset).isoformat()
+        hour, day, _ = _calendar(piece_start // MINUTE, zone, reset)
         used, unconfirmed = _split(out.folding, seen.activity, length, day)
-
-        def charge(kind: ChargeKind, millis: Millis, key: str = "", *, day: str = day, hour: int = at.hour) -> None:
-            if millis > 0:
-                out.charges.append(Charge(child=seen.child, day=day, hour=hour, kind=kind, key=key, millis=millis))
-
-        charge("unconfirmed", unconfirmed)
+        sums: list[tuple[ChargeKind, Millis, str]] = [("unconfirmed", unconfirmed, "")]
         if used:
             if seen.paused or not seen.counts or holding(piece_start, seen.free):
-                charge("free", used)
+                sums.append(("free", used, ""))
             else:
-                charge("total", used)
+                sums.append(("total", used, ""))
                 if natural is not None:
                     paid = min(max(0, used - natural), extra)
-                    charge("extra", paid)
+                    sums.append(("extra", paid, ""))
                     extra -= paid
                     natural = max(0, natural - used)
-            for key in seen.programs:
-                charge("program", used, key)
-            for key in seen.groups:
-                charge("group", used, key)
+            sums += [("program", used, key) for key in seen.programs]
+            sums += [("group", used, key) for key in seen.groups]
+        out.charges += [
+            Charge(child=seen.child, day=day, hour=hour, kind=kind, key=key, millis=millis)
+            for kind, millis, key in sums
+            if millis > 0
+        ]
         out.folding = _running(out.folding, seen, length, used, unconfirmed, day, rest)
     if slept:
         out.folding = rested(out.folding, slept, rest)
@@ -134,7 +132,7 @@ def _pieces(
     """Cut an interval where the hour, the policy day or the hours that do not count change."""
     end = start + length
     while start < end:
-        cut = min(end, next_hour(start, zone))
+        cut = min(end, _calendar(start // MINUTE, zone, reset)[2])
         if reset % 60:
             minute = local(start, zone).replace(minute=0, second=0, microsecond=0)
             reset_at = int(minute.timestamp() * 1000) + (reset % 60) * MINUTE
@@ -146,6 +144,13 @@ def _pieces(
                     cut = edge
         yield start, cut - start
         start = cut
+
+
+@lru_cache(maxsize=64)
+def _calendar(minute: int, zone: ZoneInfo, reset: int) -> tuple[int, str, Millis]:
+    """Local hour, policy day and end of the hour, of a minute since 1970: no zone of today's changes within one."""
+    wall = minute * MINUTE
+    return local(wall, zone).hour, policy_day(wall, zone, reset).isoformat(), next_hour(wall, zone)
 
 
 def _split(folding: Folding, activity: Activity, length: Millis, day: str) -> tuple[Millis, Millis]:

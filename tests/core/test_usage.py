@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from agent.clock import HOUR, MINUTE, SECOND
 from agent.core.activity import Activity
-from agent.core.usage import Seen, added, fold, new_day, rested
+from agent.core.schedule import local, next_hour, policy_day, wall_of
+from agent.core.usage import Seen, _calendar, added, fold, new_day, rested
 from agent.model.usage import Charge, DayUse, Folding, Usage
 from tests.core.scene import LISBON, clock
 
@@ -199,3 +201,18 @@ def test_seconds_are_not_lost_to_many_cuts() -> None:
         ("free", 2_999),
         ("total", 2_000),
     ]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Lisbon", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu", "UTC"])
+@pytest.mark.parametrize("reset", [0, 180, 195])
+def test_the_calendar_of_a_minute_holds_for_all_of_it(zone: str, reset: int) -> None:
+    """Also around the days on which clocks change, where hours are half as long or come twice."""
+    where = ZoneInfo(zone)
+    for day in (dt.date(2026, 3, 29), dt.date(2026, 4, 5), dt.date(2026, 10, 25), dt.date(2026, 11, 1)):
+        for minute in range(0, 26 * 60, 7):
+            wall = wall_of(day, minute, where)
+            for at in (wall, wall + 1, wall + MINUTE - 1):
+                hour, name, end = _calendar(at // MINUTE, where, reset)
+                assert hour == local(at, where).hour
+                assert name == policy_day(at, where, reset).isoformat()
+                assert end == next_hour(at, where)

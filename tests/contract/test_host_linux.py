@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,8 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("the Linux host runs on Linux", allow_module_level=True)
+
+import pwd
 
 from agent.errors import HostError
 from agent.platforms.base import Start

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from dbus_fast import Message, Variant
 
 if sys.platform != "linux":
     pytest.skip("logind is Linux's", allow_module_level=True)
+
+from dbus_fast import Message, Variant
 
 from agent.errors import HostError
 from agent.model.program import Process, ProgramId

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,8 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("Linux only", allow_module_level=True)
+
+import pwd
 
 from hypothesis import given
 from hypothesis import strategies as st

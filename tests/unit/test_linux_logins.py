@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,8 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("PAM is asked on Linux", allow_module_level=True)
+
+import grp
 
 from agent.errors import HostError
 from agent.platforms.linux import logins

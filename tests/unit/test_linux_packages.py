@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,8 @@ import pytest
 
 if sys.platform != "linux":
     pytest.skip("Linux only", allow_module_level=True)
+
+import fcntl
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dbus_fast import BusType
-from dbus_fast.aio import MessageBus
 
 if sys.platform != "linux":
     pytest.skip("sockets of Linux services", allow_module_level=True)
+
+from dbus_fast import BusType
+from dbus_fast.aio import MessageBus
 
 from agent.platforms.linux import acl
 from agent.platforms.linux.stubs import BUS_RULE, SOCKETS, Stubs

@@ -112,6 +112,10 @@ class Home:
         self._started.clear()
         self.box.run("rm -f /tmp/*; loginctl disable-linger mia; pkill -KILL -u mia; true")
         self.box.until("! loginctl list-sessions --no-legend | grep -qw mia", within=15)
+        # logind refuses a session while the account's manager is on its way out.
+        self.box.until(
+            "! systemctl is-active user@$(id -u mia) user-runtime-dir@$(id -u mia) | grep -q deactivating", within=15
+        )
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +183,8 @@ def test_becoming_a_child_without_time_is_refused_to_others_and_open_to_root(hom
     home.take()
     done = home.box.run(["su", "mia", "-c", "id -un"], "leo", stdin="mia-lab\n")
     assert not done.ok and "has paused the PC" in done.out + done.err
-    assert home.box.run(["su", "mia", "-c", "id -un"]).check().out.strip() == "mia"
+    with home.box.session("root", "tty") as root:  # from nowhere, PAM would begin a session of the child's, to be ended
+        assert root.run(["su", "mia", "-c", "id -un"]).check().out.strip() == "mia"
     home.give()
     assert home.box.run(["su", "mia", "-c", "id -un"], "leo", stdin="mia-lab\n").check().out.strip() == "mia"
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from agent import errors
 from agent.errors import ConnectionFailed, FairtimeError, ProtocolError
 from agent.ipc import frames
-from agent.ipc.answers import Event, Failure, Message, Reply, Result, Status
+from agent.ipc.answers import Event, Failure, Message, Reply, Result, Status, Welcome
 from agent.ipc.protocol import Body, Call, Hello, Subscribe, Via
 from agent.ipc.transport import Channel, transport
 from agent.model.verdict import Notify
@@ -48,6 +48,7 @@ class Client:
         self._lock = threading.Lock()
         self._channel: Channel | None = None
         self._serial = 0
+        self._role = "nobody"
         self._closed = threading.Event()
         self._watching: Channel | None = None
 
@@ -65,6 +66,14 @@ class Client:
             except (ConnectionFailed, ProtocolError):
                 self._drop()
                 raise
+
+    @property
+    def role(self) -> str:
+        """What the service takes this account for.  ``ConnectionFailed`` when it does not answer."""
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._connect()
+            return self._role
 
     def watch(
         self,
@@ -104,7 +113,9 @@ class Client:
         channel.patience(ANSWER_WITHIN)
         try:
             _send(channel, frames.pack(Call(id=0, body=Hello(via=self._via))))
-            _result(_receive(channel), 0)
+            answer = _result(_receive(channel), 0)
+            if isinstance(answer, Welcome):
+                self._role = answer.role
         except FairtimeError:
             channel.close()
             raise

@@ -92,7 +92,6 @@ def room(tmp_path: Path) -> Iterator[Room]:
 @pytest.fixture
 def typed(room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
     monkeypatch.setenv("FAIRTIME_SOCKET", str(room.path))
-    monkeypatch.setattr(command, "own_uid", lambda: 1000)  # a guardian's account is asked for the PIN
 
     def run(*words: str, pin: str = "4711") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{pin}\n"))

@@ -1,4 +1,4 @@
-"""``fairtime pin``: with the old PIN or the paper code; root needs neither, so that nobody is locked out for good."""
+"""``fairtime pin``: with the old PIN or the paper code; an administrator needs neither, so that nobody is locked out for good."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from agent.ipc.protocol import Body, Prove, SetPin
 
 
 @pytest.mark.parametrize(
-    ("uid", "rescue", "expected"),
+    ("as_who", "rescue", "expected"),
     [
-        (1000, False, [Prove(pin="typed"), SetPin(pin="typed")]),
-        (1000, True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
-        (0, False, [SetPin(pin="typed")]),
-        (0, True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
+        ("guardian", False, [Prove(pin="typed"), SetPin(pin="typed")]),
+        ("guardian", True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
+        ("administrator", False, [SetPin(pin="typed")]),
+        ("administrator", True, [Prove(pin="typed", rescue=True), SetPin(pin="typed")]),
     ],
 )
-def test_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, uid: int, rescue: bool, expected: list[Body]) -> None:
+def test_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, as_who: str, rescue: bool, expected: list[Body]) -> None:
     heard: list[Body] = []
 
     class Link:
+        role = as_who
+
         def close(self) -> None: ...
 
         def call(self, body: Body) -> Done:
@@ -31,7 +33,6 @@ def test_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, uid: int, rescue: boo
             return Done(sentence="Done.")
 
     monkeypatch.setattr(guardian, "Client", Link)
-    monkeypatch.setattr(guardian, "own_uid", lambda: uid)
     monkeypatch.setattr(guardian, "_secret", lambda _: "typed")
     assert guardian._pin(argparse.Namespace(rescue=rescue)) == 0
     assert heard == expected

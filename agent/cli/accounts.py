@@ -11,7 +11,7 @@ from agent.ipc.peer import account_of
 def own_account() -> str:
     """The account of this process."""
     if sys.platform == "win32":
-        import getpass
+        from agent.platforms import account  # the environment is the caller's own
 
-        return getpass.getuser()
+        return account()
     return account_of(os.getuid())

@@ -37,7 +37,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     rotate.add_argument("--out", type=Path, required=True)
     rotate.set_defaults(run=_rotate)
     device = deeper.add_parser("device", help="a new key for this PC, which signs grants (as administrator)")
-    device.add_argument("--state", type=Path, default=Path("/var/lib/fairtime"))
+    device.add_argument("--state", type=Path, help="state folder (default: the service's)")
     device.add_argument(
         "--key", type=Path, metavar="FILE", action="append", help="the guardians' keys that vouch for it"
     )
@@ -116,12 +116,14 @@ def _rotate(options: argparse.Namespace) -> int:
 
 def _device(options: argparse.Namespace) -> int:
     """What the keys before this one have signed still holds: they stay in the root."""
+    from agent import platforms
     from agent.service.policies import ROOT
     from agent.service.seals import keep_key
     from agent.service.whole import write
     from agent.trust import root, signing
 
-    path = options.state / ROOT
+    state: Path = options.state or platforms.places().state
+    path = state / ROOT
     try:
         old = root.read(path.read_bytes())
     except OSError as error:
@@ -135,6 +137,6 @@ def _device(options: argparse.Namespace) -> int:
     made = signing.new_signer()
     new = root.with_device(old, made.public_key, by)
     write(path, new)
-    keep_key(options.state, signing.pem(made, None))
+    keep_key(state, signing.pem(made, None))
     print(f"This PC signs grants with key {made.public_key.keyid[:16]} from now on.")
     return 0

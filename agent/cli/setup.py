@@ -52,8 +52,8 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the command."""
     one = sub.add_parser("setup", help="protect this PC: children, guardian, PIN (as administrator)")
     one.add_argument("--answers", type=Path, metavar="FILE", help="answers in TOML instead of questions")
-    one.add_argument("--state", type=Path, default=Path("/var/lib/fairtime"))
-    one.add_argument("--family", type=Path, default=Path("/etc/fairtime/family.toml"), help="where the policy is kept")
+    one.add_argument("--state", type=Path, help="state folder (default: the service's)")
+    one.add_argument("--family", type=Path, metavar="FILE", help="where the policy is kept (default: the PC's)")
     one.add_argument("--no-start", action="store_true", help="do not start the service")
     one.set_defaults(run=_setup)
 
@@ -63,14 +63,19 @@ def _setup(options: argparse.Namespace) -> int:
 
     host = platforms.host()
     accounts = host.accounts()
-    if sys.platform != "win32" and os.geteuid() != 0 and options.state == Path("/var/lib/fairtime"):
-        raise FairtimeError("Setup needs an administrator", "Run it as: sudo fairtime setup")
+    usual = platforms.places()
+    state, family = options.state or usual.state, options.family or usual.family
+    if state == usual.state and not platforms.privileged():
+        how = "Run it in a terminal “as administrator”" if sys.platform == "win32" else "Run it as: sudo fairtime setup"
+        raise FairtimeError("Setup needs an administrator", how)
+    if state == usual.state:
+        platforms.keep_to_itself(state)
     answers = _from_file(options.answers) if options.answers else _asked(accounts)
-    code = found_with(answers, options.state, options.family)
-    print(f"\nThe policy is kept in {options.family}; change it there, check it and sign it again.")
+    code = found_with(answers, state, family)
+    print(f"\nThe policy is kept in {family}; change it there, check it and sign it again.")
     print("\nWrite this code on paper and keep it away from this PC.  It opens Fairtime if the PIN is forgotten:")
     print(f"\n    {code}\n")
-    print(f"The key that signs policies is {key_file(answers, options.family)}; its passphrase is")
+    print(f"The key that signs policies is {key_file(answers, family)}; its passphrase is")
     print("the one you chose.\n" if answers.passphrase else "your PIN of today, typed twice without a space.\n")
     started = False if options.no_start else _start()
     report = _asked_of_service() if started else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import HostError
-from agent.platforms.base import Desk, Host, Supervisor
+from agent.platforms.base import Desk, Host, Places, Supervisor
 
 if TYPE_CHECKING:
     from agent.ipc.transport import Transport
@@ -55,6 +56,41 @@ def pipes() -> Transport:
 
         return Pipes()
     raise _unknown()
+
+
+def places() -> Places:
+    """This system's."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import paths
+
+        return paths.places()
+    return Places(Path("/var/lib/fairtime"), Path("/run/fairtime/fairtime.sock"), Path("/etc/fairtime/family.toml"))
+
+
+def keep_to_itself(folder: Path) -> None:
+    """Let a folder be the service's alone before anything is in it, where its mode does not say that."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import paths
+
+        paths.secure(folder)
+
+
+def account() -> str:
+    """This process's account, where it has no number."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import tokens
+
+    return tokens.own().account
+
+
+def privileged() -> bool:
+    """Whether this process may do what an administrator may."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import tokens
+
+        return tokens.own().privileged
+    return os.geteuid() == 0
 
 
 def supervisor() -> Supervisor:

@@ -92,6 +92,15 @@ def let_in(_: str) -> Start:
     return Start.ALLOW
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the one service of a PC keeps its state and listens, and where the family's file is."""
+
+    state: Path
+    socket: Path
+    family: Path
+
+
 class Resolver(Protocol):
     """The process that answers children's questions for names, kept running.
 

@@ -42,11 +42,13 @@ def run(options: argparse.Namespace, trial: Host | None = None) -> int:
     from agent.service.app import Settings, serve
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    usual = Settings()
+    usual = platforms.places()
     # A service with a state folder of its own is a developer's: the PC's files and logins are not its business.
     installed = options.state is None and trial is None
     settings = Settings(options.state or usual.state, options.socket or usual.socket, guard_logins=installed)
     # Only when asked for: a gate makes every start on the PC wait for it, which no trial and no test may do by accident.
     gate = [str(folder) for folder in options.gate_only or ()] if options.gate or options.gate_only else None
+    if installed:
+        platforms.keep_to_itself(settings.state)
     host = trial if trial is not None else platforms.host(guarded=installed, gate=gate)
     return serve(settings, host, platforms.supervisor())

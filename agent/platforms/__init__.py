@@ -46,6 +46,10 @@ def desk() -> Desk:
         from agent.platforms.linux.desk import LinuxDesk
 
         return LinuxDesk()
+    if sys.platform == "win32":
+        from agent.platforms.windows.desk import WindowsDesk
+
+        return WindowsDesk()
     raise _unknown()
 
 

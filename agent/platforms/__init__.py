@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,12 +97,25 @@ def privileged() -> bool:
     return os.geteuid() == 0
 
 
+def supervised(run: Callable[[Supervisor], int]) -> int:
+    """Run the service as one that the system starts, where the system talks with its services (Windows)."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import service
+
+        return service.dispatch(run)
+    return run(supervisor())
+
+
 def supervisor() -> Supervisor:
     """Who watches over the service on this machine."""
     if sys.platform == "linux":
         from agent.platforms.linux.watchdog import Watchdog
 
         return Watchdog()
+    if sys.platform == "win32":
+        from agent.platforms.windows.supervision import Supervision
+
+        return Supervision(lambda: None, lambda: None)  # started in a terminal: nobody watches
     raise _unknown()
 
 

@@ -260,3 +260,6 @@ class Supervisor(Protocol):
     def alive(self, status: str = "") -> bool: ...
 
     def stopping(self) -> bool: ...
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """Call ``stop`` when the service is to end, from any thread; at once when that is wanted already."""

@@ -329,6 +329,13 @@ def serve(settings: Settings, host: Host, supervisor: Supervisor) -> int:
                 asyncio.get_running_loop().add_signal_handler(number, service.stop)
             # What the packages' scripts send at an upgrade (installer/linux/settings.sh).
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.make_room)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
+                loop.call_soon_threadsafe(service.stop)
+
+        supervisor.on_stop(stop)
         await service.run()
 
     asyncio.run(main())

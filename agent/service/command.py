@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agent.platforms.base import Host
+from agent.platforms.base import Host, Supervisor
 
 NAME = "fairtime-service"
 
@@ -19,6 +19,8 @@ def add_options(run: argparse.ArgumentParser) -> None:
     """What ``run`` understands."""
     run.add_argument("--state", type=Path, help="state folder (default: /var/lib/fairtime)")
     run.add_argument("--socket", type=Path, help="socket (default: /run/fairtime/fairtime.sock)")
+    if sys.platform == "win32":
+        run.add_argument("--windows-service", action="store_true", help="Windows starts it, and is told how it is")
     run.add_argument(
         "--gate", action="store_true", help="deny programs before they start (the system's unit asks for it)"
     )
@@ -41,14 +43,20 @@ def run(options: argparse.Namespace, trial: Host | None = None) -> int:
     from agent import platforms
     from agent.service.app import Settings, serve
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     usual = platforms.places()
     # A service with a state folder of its own is a developer's: the PC's files and logins are not its business.
     installed = options.state is None and trial is None
     settings = Settings(options.state or usual.state, options.socket or usual.socket, guard_logins=installed)
     # Only when asked for: a gate makes every start on the PC wait for it, which no trial and no test may do by accident.
     gate = [str(folder) for folder in options.gate_only or ()] if options.gate or options.gate_only else None
-    if installed:
-        platforms.keep_to_itself(settings.state)
-    host = trial if trial is not None else platforms.host(guarded=installed, gate=gate)
-    return serve(settings, host, platforms.supervisor())
+
+    def begin(supervisor: Supervisor) -> int:
+        if installed:
+            platforms.keep_to_itself(settings.state)
+        host = trial if trial is not None else platforms.host(guarded=installed, gate=gate)
+        return serve(settings, host, supervisor)
+
+    if sys.platform == "win32" and options.windows_service:
+        return platforms.supervised(begin)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    return begin(platforms.supervisor())

@@ -43,6 +43,9 @@ class _NoSupervisor:
         """Nobody waits."""
         return False
 
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """Nobody asks."""
+
 
 @dataclass(slots=True)
 class Simulation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 if sys.platform != "linux":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.linux is for Linux")
@@ -31,6 +32,9 @@ class Watchdog:
 
     def stopping(self) -> bool:
         return self.send("STOPPING=1")
+
+    def on_stop(self, stop: Callable[[], None]) -> None:
+        """systemd asks with a signal, which the loop handles itself."""
 
     def send(self, *lines: str) -> bool:
         """Whether systemd was told.  A lost message is harmless: the next one says the same."""

@@ -20,6 +20,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     command.add_options(run)
     run.add_argument("--only", metavar="FOLDER", type=Path, help="a trial: see and touch this folder's programs only")
     run.set_defaults(run=_serve)
+    if sys.platform == "win32":
+        from agent.cli import windows
+
+        windows.add_parsers(deeper)
     one = sub.add_parser("tray", help="the tray icon (the desktop starts it)")
     one.add_argument("--show", action="store_true", help="where it runs already, show the time left in a window")
     one.set_defaults(run=_tray)

@@ -249,6 +249,11 @@ def _new_pin() -> str:
 
 
 def _start() -> bool:
+    if sys.platform == "win32":
+        from agent import platforms
+
+        platforms.start_service()
+        return True
     systemctl = shutil.which("systemctl")
     if systemctl is None or not Path("/run/systemd/system").is_dir():
         return False

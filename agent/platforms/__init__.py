@@ -97,6 +97,42 @@ def privileged() -> bool:
     return os.geteuid() == 0
 
 
+def start_service() -> None:
+    """Start the installed service and wait until it runs; ``HostError`` when it does not.  Where no other way is known."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import installation
+
+    installation.start()
+
+
+def stop_service() -> None:
+    """Stop the installed service and wait for its end."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import installation
+
+    installation.stop()
+
+
+def put_in_place(folder: Path, *, automatic: bool) -> None:
+    """Let the program in ``folder`` be this PC's service.  Windows' installer calls it; elsewhere packages do it."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import installation
+
+    installation.put(folder, automatic=automatic)
+
+
+def take_away(by: str) -> None:
+    """The opposite, in somebody's name."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import installation
+
+    installation.take_away(by)
+
+
 def supervised(run: Callable[[Supervisor], int]) -> int:
     """Run the service as one that the system starts, where the system talks with its services (Windows)."""
     if sys.platform == "win32":

@@ -79,6 +79,24 @@ def keep_to_itself(folder: Path) -> None:
         paths.secure(folder)
 
 
+def sealed(secret: bytes, purpose: str) -> bytes:
+    """A secret as it may lie on the disk: sealed by the system where it has a key of the PC's for that (DPAPI)."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import secrets
+
+        return secrets.seal(secret, purpose)
+    return secret
+
+
+def unsealed(kept: bytes, purpose: str) -> bytes:
+    """The secret again; ``StoreError`` when the system does not open it."""
+    if sys.platform == "win32":
+        from agent.platforms.windows import secrets
+
+        return secrets.unseal(kept, purpose)
+    return kept
+
+
 def account() -> str:
     """This process's account, where it has no number."""
     if sys.platform != "win32":

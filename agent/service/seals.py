@@ -14,6 +14,7 @@ import msgspec
 
 from agent.errors import StoreError, TrustError
 from agent.model.grant import Grant
+from agent.platforms import sealed, unsealed
 from agent.service import jobs
 from agent.service.policies import ROOT
 from agent.service.whole import write
@@ -53,18 +54,19 @@ class Seals:
         path = self._folder / name
         try:
             with path.open("rb") as file:
-                return file.read(_MOST)
+                found = file.read(_MOST)
         except FileNotFoundError as error:
             raise TrustError(*_MISSING[name], where=str(path), reason="key" if name == KEY else "root") from error
         except OSError as error:
             raise StoreError(
                 f"A key cannot be read: {error.strerror}", "Check the state folder's disk.", where=str(path)
             ) from error
+        return unsealed(found, KEY) if name == KEY else found
 
 
 def keep_key(folder: Path, pem: bytes) -> None:
     """Write this PC's key so that only the system can read it; a key that is there already is replaced."""
-    write(folder / KEY, pem)
+    write(folder / KEY, sealed(pem, KEY))
 
 
 async def _asked(request: Seal | Check) -> Sealed:

@@ -322,7 +322,7 @@ def test_away_is_as_it_was_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_away_and_back_on_a_running_pc(box: Box) -> None:
-    for name in ("installer", "assets/icons", "agent/platforms/linux"):
+    for name in ("installer", "assets/icons", "agent/platforms/linux", "docs"):
         target = box.root / "root/checkout" / name
         shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
     script = "sh /root/checkout/installer/linux/install.sh"

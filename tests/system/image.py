@@ -25,7 +25,7 @@ BUILD = ROOT / "build" / "system"
 SHM = Path("/dev/shm")
 PLACE = "FAIRTIME_SYSTEM_PLACE"
 PLENTY = 16 << 30
-"""Bytes of memory in which five PCs have room, disks and all."""
+"""Bytes of memory in which six PCs have room, disks and all."""
 SIZE = "4G"
 SUITE = "bookworm"
 PASSWORDS = {"ana": "ana-lab", "mia": "mia-lab", "leo": "leo-lab", "noa": "noa-lab"}

@@ -14,7 +14,7 @@ from tests.system import box, image
 HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build" / "system"
 PATIENT = "2.5"
-"""Five PCs that share two slow processors take so much longer over one thing at worst: every bar of a PC alone is multiplied."""
+"""Six PCs that share two slow processors take so much longer over one thing at worst: every bar of a PC alone is multiplied."""
 
 
 @dataclass(frozen=True, slots=True)

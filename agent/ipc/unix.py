@@ -14,7 +14,9 @@ from agent.ipc.peer import Uid, own_uid, peer_of
 from agent.ipc.protocol import TIMEOUT
 from agent.ipc.transport import Channel, Ear
 
-SOCKET = "/run/fairtime/fairtime.sock"
+SOCKET = "/var/run/fairtime/fairtime.sock" if sys.platform == "darwin" else "/run/fairtime/fairtime.sock"
+"""macOS has no /run."""
+_LOOK = "launchctl print system/org.fairtime.Fairtime" if sys.platform == "darwin" else "systemctl status fairtime"
 
 
 class UnixSockets:
@@ -43,7 +45,7 @@ class UnixSockets:
             sock.close()
             raise ConnectionFailed(
                 "Fairtime's service does not answer",
-                "It may be starting: try again in a moment.  An administrator can look with “systemctl status fairtime”.",
+                f"It may be starting: try again in a moment.  An administrator can look with “{_LOOK}”.",
                 where=address,
             ) from error
         if peer_of(sock).uid not in (0, os.getuid()):

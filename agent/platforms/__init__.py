@@ -27,6 +27,12 @@ def host(*, guarded: bool = False, gate: Sequence[str] | None = None) -> Host:
         from agent.platforms.linux.sitelanes import SiteLanes
 
         return LinuxHost(guard=Guard() if guarded else None, gate=gate, sites=SiteLanes() if guarded else None)
+    if sys.platform == "darwin":
+        from agent.platforms.macos.commands import run
+        from agent.platforms.macos.host import MacHost
+        from agent.platforms.macos.profiles import SiteProfiles
+
+        return MacHost(run, sites=SiteProfiles(run) if guarded else None)
     raise _unknown()
 
 
@@ -37,6 +43,11 @@ def trial_host(folder: Path, account: str) -> Host:
         from agent.platforms.linux.host import LinuxHost
 
         return ConfinedHost(LinuxHost(may_watch_root=True), folder, account)
+    if sys.platform == "darwin":
+        from agent.platforms.confined import ConfinedHost
+        from agent.platforms.macos.host import MacHost
+
+        return ConfinedHost(MacHost(may_watch_root=True), folder, account)
     raise _unknown()
 
 
@@ -50,6 +61,10 @@ def desk() -> Desk:
         from agent.platforms.windows.desk import WindowsDesk
 
         return WindowsDesk()
+    if sys.platform == "darwin":
+        from agent.platforms.macos.desk import MacDesk
+
+        return MacDesk()
     raise _unknown()
 
 
@@ -68,6 +83,9 @@ def places() -> Places:
         from agent.platforms.windows import paths
 
         return paths.places()
+    if sys.platform == "darwin":
+        own = Path("/Library/Application Support/Fairtime")
+        return Places(own / "state", Path("/var/run/fairtime/fairtime.sock"), own / "family.toml")
     return Places(Path("/var/lib/fairtime"), Path("/run/fairtime/fairtime.sock"), Path("/etc/fairtime/family.toml"))
 
 
@@ -170,11 +188,15 @@ def supervisor() -> Supervisor:
         from agent.platforms.windows.supervision import Supervision
 
         return Supervision(lambda: None, lambda: None)  # started in a terminal: nobody watches
+    if sys.platform == "darwin":
+        from agent.platforms.macos.supervisor import Launchd
+
+        return Launchd()
     raise _unknown()
 
 
 def _unknown() -> HostError:
     return HostError(
         f"Fairtime cannot protect a PC that runs {sys.platform!r} yet",
-        "Today it runs on Linux; see the support table in README.md.",
+        "See the support table in README.md.",
     )

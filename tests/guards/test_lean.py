@@ -17,7 +17,7 @@ HEAVY = {
     "multiprocessing": "",
     "http": "",
     "urllib.request": "10 MiB",
-    "psutil": "1.3 MiB; the scan reads /proc itself",
+    **({"psutil": "1.3 MiB; the scan reads /proc itself"} if sys.platform == "linux" else {}),
     "jinja2": "",
     "starlette": "",
     "PIL": "4 MiB; the tray",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -28,6 +29,8 @@ NEEDLESS = {"asyncio", "ssl", "zoneinfo", "json", "agent.core.rules", "agent.pla
 def loaded(folder: Path, *words: str) -> set[str]:
     """The modules in memory at the end of a command that finds no service."""
     env = {"FAIRTIME_SOCKET": str(folder / "none.sock"), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    if sys.platform == "win32":
+        env["SYSTEMROOT"] = os.environ["SYSTEMROOT"]  # without it Windows has no random numbers, and no Python starts
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words], capture_output=True, text=True, check=True, env=env, timeout=60
     )

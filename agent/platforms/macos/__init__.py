@@ -1,0 +1,1 @@
+"""macOS: thin over psutil, the system's documented commands and property lists."""

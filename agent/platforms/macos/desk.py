@@ -1,0 +1,61 @@
+"""The desktop of a person's session, for the tray."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if sys.platform == "win32":  # also tells the type checker, which then skips the rest there
+    raise ImportError("agent.platforms.macos locks files as POSIX does")
+
+import fcntl
+
+OPEN = "/usr/bin/open"
+OPENING = 10.0
+"""Seconds that opening a page may take."""
+
+
+class MacDesk:
+    """The ``Desk`` of this session: a Mac always has a menu bar where there is a graphical session."""
+
+    def tray_available(self) -> bool:
+        return not self.why_no_tray()
+
+    def why_no_tray(self) -> str:
+        return self.prepare()
+
+    def scale(self) -> float:
+        """The menu bar scales pictures by itself."""
+        return 1.0
+
+    def prepare(self) -> str:
+        """pystray draws through PyObjC, which comes with it on a Mac."""
+        return "" if importlib.util.find_spec("AppKit") else "PyObjC is missing, which comes with pystray on a Mac."
+
+    def claim(self) -> bool:
+        """A lock on a file in the person's folder: the kernel lets go of it whenever the process ends."""
+        held = os.open(self.folder() / "tray.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            return False
+        return True  # and ``held`` stays open until the process ends
+
+    def folder(self) -> Path:
+        """Below the person's caches."""
+        folder = Path.home() / "Library" / "Caches" / "Fairtime"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        return folder
+
+    def open_page(self, path: Path) -> bool:
+        """Through open(1), which returns once a program has taken the page."""
+        try:
+            done = subprocess.run((OPEN, str(path)), stdin=subprocess.DEVNULL, timeout=OPENING, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0

@@ -8,6 +8,9 @@ from agent.platforms.macos.profiles import NO_DNS
 
 _ENTITLED = "Apple lets only programs with its own permission (Endpoint Security) "
 
+_AGAIN = "launchd starts the service again whenever it ends."
+_NOT_AGAIN = "Fairtime runs outside of its LaunchDaemon, so nothing starts it again; install it as a service."
+
 
 def of(*, sessions: str, idle: str, locks: bool, browsers: str, hidden: bool, supervised: bool) -> tuple[Ability, ...]:
     """One ability for each capability.  What is a word says why something is missing, empty when it is there."""
@@ -45,8 +48,8 @@ def of(*, sessions: str, idle: str, locks: bool, browsers: str, hidden: bool, su
         ),
         Ability(Capability.SITES_DNS, False, NO_DNS),
         there(Capability.SITES_BROWSER, not browsers, f"Browsers are not told which sites are open. {browsers}"),
-        there(
-            Capability.SELF_DEFENCE, supervised,
-            "Fairtime runs outside of its LaunchDaemon, so nothing restarts it; install it as a service.",
+        Ability(
+            Capability.SELF_DEFENCE, False,
+            f"{_AGAIN if supervised else _NOT_AGAIN} Nothing puts Fairtime's own files right; only an administrator can change them.",
         ),
     )  # fmt: skip

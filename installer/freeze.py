@@ -20,7 +20,7 @@ REPORT = ROOT / "build" / "build" / "contents.json"
 KEY = ROOT / "build" / "fairtime.key"
 HEAVY = (
     "ssl", "cryptography", "securesystemslib", "tuf", "keyring", "PIL", "pystray", "tkinter", "jinja2", "apscheduler",
-    "desktop_notifier", "psutil", "marisa_trie", "agent.cli", "agent.tray",
+    "desktop_notifier", "marisa_trie", "agent.cli", "agent.tray", *(("psutil",) if sys.platform == "linux" else ()),
 )  # fmt: skip
 """What costs the resident service memory that it has no use for (tests/guards/test_lean.py)."""
 

@@ -249,7 +249,7 @@ def _new_pin() -> str:
 
 
 def _start() -> bool:
-    if sys.platform == "win32":
+    if sys.platform in ("win32", "darwin"):
         from agent import platforms
 
         platforms.start_service()

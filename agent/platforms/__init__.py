@@ -135,6 +135,12 @@ def privileged() -> bool:
 
 def start_service() -> None:
     """Start the installed service and wait until it runs; ``HostError`` when it does not.  Where no other way is known."""
+    if sys.platform == "darwin":
+        from agent.platforms.macos import supervisor as launchd
+        from agent.platforms.macos.commands import run
+
+        launchd.start(run)
+        return
     if sys.platform != "win32":
         raise _unknown()
     from agent.platforms.windows import installation

@@ -13,7 +13,7 @@ if sys.platform == "win32":
 from agent.errors import HostError
 from agent.model.snapshot import Session
 from agent.platforms.base import Capability
-from agent.platforms.macos import abilities, commands, findings, machine, registry, signatures
+from agent.platforms.macos import abilities, commands, findings, machine, registry, signatures, supervisor
 from agent.platforms.macos.accounts import Person
 from agent.platforms.macos.commands import Told
 from agent.platforms.macos.endings import CGSESSION, LAUNCHCTL, Endings
@@ -172,3 +172,11 @@ def test_a_command_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch
 def test_a_command_gets_nothing_of_ours() -> None:
     told = commands.run((sys.executable, "-c", "import os, sys; print(sorted(os.environ), sys.stdin.read())"))
     assert "HOME" not in commands.text(told) and told.code == 0
+
+
+def test_setup_starts_the_service_anew_or_says_why_not() -> None:
+    asked: list[object] = []
+    supervisor.start(lambda words: asked.append(words) or Told(0))
+    assert asked == [("/bin/launchctl", "kickstart", "-k", "system/org.fairtime.Fairtime")]
+    with pytest.raises(HostError, match="Could not find service"):
+        supervisor.start(lambda _: Told(113, b"", b"Could not find service"))

@@ -52,6 +52,9 @@ SHOWN: Mapping[str, Mapping[Capability, str]] = {
         Capability.SELF_DEFENCE: "tests/system/test_defend.py::test_own_files_come_back",
     },
     "windows": {
+        Capability.SCAN: "tests/windows/test_processes.py::test_the_table_has_watched_accounts_only",
+        Capability.START_EVENTS: "tests/windows/test_processes.py::test_windows_tells_whom_a_program_starts",
+        Capability.HOLD: "tests/windows/test_processes.py::test_what_is_held_stands_still_and_goes_on",
         Capability.SITES_BROWSER: "tests/windows/test_registry.py::test_a_childs_rules_are_written_and_read_back",
     },
     "macos": {},

@@ -193,7 +193,7 @@ class HostContract:
         process = await until_seen(opened, key)
         assert process.account == opened.child
         assert process.program.name == "chess"
-        assert process.program.path.endswith("/chess")
+        assert process.program.path.replace("\\", "/").endswith("/chess")
         assert process.program.protected
 
     async def test_observe_reports_offspring(self, opened: Rig) -> None:

@@ -17,24 +17,15 @@ if sys.platform != "win32":  # also tells the type checker, which then skips the
 import ctypes
 from ctypes import wintypes
 
+from agent.platforms.windows import privileges
 from agent.platforms.windows.registry import Registry
 from agent.platforms.windows.values import as_text
 
 PROFILES = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList"
 _RIGHTS = ("SeRestorePrivilege", "SeBackupPrivilege")
 """What RegLoadKeyW asks for."""
-_TOKEN_ADJUST_PRIVILEGES, _TOKEN_QUERY, _ENABLED = 0x20, 0x8, 0x2
 
 _advapi = ctypes.WinDLL("advapi32", use_last_error=True)
-_kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-_kernel.GetCurrentProcess.restype = wintypes.HANDLE
-
-
-class _Privileges(ctypes.Structure):
-    """TOKEN_PRIVILEGES with room for one."""
-
-    _fields_ = (("count", wintypes.DWORD), ("luid", ctypes.c_longlong), ("attributes", wintypes.DWORD))
-    _pack_ = 4
 
 
 @contextlib.contextmanager
@@ -53,7 +44,7 @@ def loaded(sid: str) -> Iterator[bool]:
         return
     place = PureWindowsPath(winreg.ExpandEnvironmentStrings(folder)) / "NTUSER.DAT"
     for right in _RIGHTS:
-        _enable(right)
+        privileges.enable(right)
     root = wintypes.HKEY(winreg.HKEY_USERS)
     result = int(_advapi.RegLoadKeyW(root, wintypes.LPCWSTR(sid), wintypes.LPCWSTR(str(place))))
     if result:
@@ -62,22 +53,3 @@ def loaded(sid: str) -> Iterator[bool]:
         yield True
     finally:
         _advapi.RegUnLoadKeyW(root, wintypes.LPCWSTR(sid))
-
-
-def _enable(right: str) -> None:
-    token = wintypes.HANDLE()
-    access = wintypes.DWORD(_TOKEN_ADJUST_PRIVILEGES | _TOKEN_QUERY)
-    process = wintypes.HANDLE(_kernel.GetCurrentProcess())
-    if not _advapi.OpenProcessToken(process, access, ctypes.byref(token)):
-        raise ctypes.WinError(ctypes.get_last_error())
-    try:
-        luid = ctypes.c_longlong()
-        if not _advapi.LookupPrivilegeValueW(None, wintypes.LPCWSTR(right), ctypes.byref(luid)):
-            raise ctypes.WinError(ctypes.get_last_error())
-        wanted = _Privileges(1, luid.value, _ENABLED)
-        if not _advapi.AdjustTokenPrivileges(token, False, ctypes.byref(wanted), 0, None, None):
-            raise ctypes.WinError(ctypes.get_last_error())
-        if error := ctypes.get_last_error():
-            raise ctypes.WinError(error)
-    finally:
-        _kernel.CloseHandle(token)

@@ -6,7 +6,6 @@ import ctypes
 import os
 import subprocess
 import sys
-import winreg
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import pytest
 
 if sys.platform != "win32":
     pytest.skip("needs Windows, or a Windows Python under Wine (make windows)", allow_module_level=True)
+
+import winreg
 
 import win32security
 import win32service

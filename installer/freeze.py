@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+
+from installer import searchpaths
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / "dist" / "fairtime"
@@ -46,6 +49,11 @@ def fresh() -> bool:
 def freeze() -> None:
     """Build the folder anew.  ``SystemExit`` with what is missing, or where it failed."""
     KEY.unlink(missing_ok=True)
+    if importlib.util.find_spec("_tkinter") is None:
+        # PyInstaller would say nothing, and the tray's windows (PIN, more time) would not open.
+        raise SystemExit(
+            "This Python has no Tk, which the tray's windows need (on Debian and Ubuntu: apt install python3-tk)"
+        )
     key = _key()
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=WARN", "build.spec"]
     environment = {
@@ -63,6 +71,10 @@ def freeze() -> None:
     for path in _with_symbols():
         # A Python built by hand brings its debugging symbols, which are half of the folder.
         subprocess.run(["strip", "--strip-unneeded", str(path)], check=True)
+    if sys.platform == "linux":
+        for path in sorted(PROGRAM.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                searchpaths.forget_foreign(path)
     for path in sorted(PROGRAM.rglob("*"), reverse=True):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.parent == PROGRAM else 0o644)
@@ -74,7 +86,16 @@ def freeze() -> None:
 
 def _key() -> str:
     """Of everything that the folder is made of."""
-    made_of = [ROOT / name for name in ("build.spec", "pyproject.toml", "requirements.lock", "installer/freeze.py")]
+    made_of = [
+        ROOT / name
+        for name in (
+            "build.spec",
+            "pyproject.toml",
+            "requirements.lock",
+            "installer/freeze.py",
+            "installer/searchpaths.py",
+        )
+    ]
     for folder in ("agent", "policies", "assets"):
         made_of += (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     digest = hashlib.sha256(sys.version.encode())

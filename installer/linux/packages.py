@@ -24,11 +24,10 @@ from installer.linux.table import SHARE, Row, rows
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MAINTAINER = "The Fairtime authors <fairtime@localhost>"
 SUMMARY = "screen-time limits for the family PC, fair and in the open"
-DESCRIPTION = f"""{SUMMARY}
-Keeps to limits that a guardian has signed: hours, minutes, programs and
+DESCRIPTION = """Keeps to limits that a guardian has signed: hours, minutes, programs and
 sites, for each child. The child always sees the time that is left and why,
 is told before it ends, and has time to save. Everything stays on the PC.
-.
+
 After installing it: sudo fairtime setup
 """
 
@@ -38,10 +37,11 @@ _DEPENDS = {
     "rpm": ["glibc >= {glibc}", "systemd", "dbus", "pam", "shadow-utils", "python3 >= 3.6"],
 }
 _RECOMMENDS = {
+    # libxcb is the one library of a desktop that is not brought: it must suit the X server's (PyInstaller's rule).
     "deb": [
-        "libpam-systemd", "nftables", "polkitd | policykit-1", "python3-gi", "gir1.2-ayatanaappindicator3-0.1", "xdg-utils",
+        "libxcb1", "libpam-systemd", "nftables", "polkitd | policykit-1", "python3-gi", "gir1.2-ayatanaappindicator3-0.1", "xdg-utils",
     ],
-    "rpm": ["nftables", "polkit", "python3-gobject", "libayatana-appindicator-gtk3", "xdg-utils"],
+    "rpm": ["libxcb", "nftables", "polkit", "python3-gobject", "libayatana-appindicator-gtk3", "xdg-utils"],
 }  # fmt: skip
 
 _NFPM = {
@@ -158,7 +158,8 @@ def _description(
         "section": "admin",
         "priority": "optional",
         "maintainer": MAINTAINER,
-        "description": DESCRIPTION,
+        # Debian's field begins with the summary (Policy, 5.6.13); rpm has one of its own for it.
+        "description": f"{SUMMARY}\n{DESCRIPTION}" if kind == "deb" else DESCRIPTION,
         "license": "Apache-2.0",
         "mtime": when,
         "depends": [text.format(glibc=glibc) for text in _DEPENDS[kind]],

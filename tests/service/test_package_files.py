@@ -16,7 +16,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("packages for Linux", allow_module_level=True)
 
-from installer import licences, manual, sbom
+from installer import licences, manual, sbom, searchpaths
 from installer.contents import Contents, Part
 from installer.linux import packages, scripts, table
 
@@ -181,6 +181,46 @@ def test_the_rpm_comes_and_goes_in_a_folder(built: dict[str, Path], share: Path,
         assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (row.content(), row.mode)
     said(*words, "--erase", "--force-debian", "fairtime")
     assert not [path for path in files(root) if "fairtime" in path]
+
+
+# ---- the program's libraries ----------------------------------------------------------------------------------------
+
+
+def test_no_library_is_looked_for_in_the_builders_folder(tmp_path: Path) -> None:
+    """What the dynamic linker itself finds, before and after."""
+    gcc = tool("gcc", "make system-packages")
+    builder, inside = tmp_path / "builder", tmp_path / "inside"
+    builder.mkdir()
+    inside.mkdir()
+    (tmp_path / "empty.c").write_text("int here(void) { return 1; }\n")
+    for folder in (builder, inside):
+        said(gcc, "-shared", "-fPIC", "-o", str(folder / "libneeded.so"), str(tmp_path / "empty.c"))
+    needs = (gcc, "-shared", "-fPIC", "-Wl,--no-as-needed", f"-L{builder}", str(tmp_path / "empty.c"), "-lneeded", "-o")
+    for name, path in (
+        ("runpath", f"--enable-new-dtags,-rpath,{builder}"),
+        ("rpath", f"--disable-new-dtags,-rpath,{builder}"),
+    ):
+        library = inside / f"{name}.so"
+        said(*needs, str(library), f"-Wl,{path}")
+        assert loads(library)
+        assert searchpaths.forget_foreign(library)
+        assert not loads(library)
+        assert not searchpaths.forget_foreign(library)
+    own = inside / "own.so"
+    said(*needs, str(own), "-Wl,-rpath,$ORIGIN")
+    assert not searchpaths.forget_foreign(own)
+    assert loads(own)
+    said(*needs, str(own), f"-Wl,-rpath,$ORIGIN:{builder}")
+    with pytest.raises(SystemExit, match=r"own\.so looks for libraries inside and outside"):
+        searchpaths.forget_foreign(own)
+    assert not searchpaths.forget_foreign(tmp_path / "empty.c")
+
+
+def loads(library: Path) -> bool:
+    words = [sys.executable, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", str(library)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or "libneeded.so: cannot open shared object file" in done.stderr
+    return done.returncode == 0
 
 
 # ---- scripts --------------------------------------------------------------------------------------------------------

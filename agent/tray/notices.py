@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Notices:
 
     def show(self, words: NoticeWords) -> None:
         """Show a notice soon; returns at once."""
-        asyncio.run_coroutine_threadsafe(self._show(words), self._loop)
+        asyncio.run_coroutine_threadsafe(self._show(words), self._loop).add_done_callback(_tell)
 
     def close(self) -> None:
         """Stop after what is under way, or after ``PATIENCE``.  Notices on the screen stay there."""
@@ -78,11 +79,11 @@ class Notices:
             return False
 
     async def _desktop(self, words: NoticeWords) -> bool:
-        from desktop_notifier import DEFAULT_SOUND, Icon, Urgency
-        from desktop_notifier import DesktopNotifier as Notifier
-
         taken = threading.Event()
         try:
+            from desktop_notifier import DEFAULT_SOUND, Icon, Urgency
+            from desktop_notifier import DesktopNotifier as Notifier
+
             if self._notifier is None:
                 icon = Icon(path=self._icon) if self._icon and self._icon.is_file() else None
                 self._notifier = Notifier("Fairtime", icon)
@@ -96,7 +97,7 @@ class Notices:
                     sound=DEFAULT_SOUND if words.urgent else None,
                     on_dispatched=taken.set,
                 )
-        except (OSError, RuntimeError, TimeoutError) as error:
+        except (ImportError, OSError, RuntimeError, TimeoutError) as error:
             log.warning("the desktop did not take a notice: %s", error)
         if not taken.is_set():
             log.warning("no notice service on this desktop; another way is tried")
@@ -110,6 +111,12 @@ class Notices:
         if bus is not None:
             bus.disconnect()
         self._notifier = None
+
+
+def _tell(shown: Future[None]) -> None:
+    """Nobody waits for a notice, so what nobody thought of is told here."""
+    if not shown.cancelled() and (error := shown.exception()) is not None:
+        log.error("a notice was lost", exc_info=error)
 
 
 def plain(text: str) -> str:

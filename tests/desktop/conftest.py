@@ -46,7 +46,7 @@ def desktop(kit: Any) -> Iterator[Callable[..., Any]]:
 
     yield start
     for one in started:
-        print(one.log(Path(sys.executable).name))  # shown when the test fails
+        print(one.log(Path(sys.executable).name), one.log("fairtime"))  # shown when the test fails
         one.close()
 
 

@@ -56,6 +56,22 @@ def mia(kit: Any, desktop: Desktop) -> tuple[Any, Any]:
     return screen, service
 
 
+@pytest.fixture
+def mia_with_the_package(kit: Any, desktop: Desktop) -> tuple[Any, Any]:
+    """The same with the program that ``make package`` built of this source."""
+    from installer import freeze
+
+    if not freeze.fresh():
+        pytest.skip("dist/fairtime is not of this source: make package")
+    screen = desktop()
+    service = kit.Service(screen.folder / "socket", child(42 * MINUTE))
+    screen.env["FAIRTIME_SOCKET"] = str(service.path)
+    screen.start(str(freeze.PROGRAM / "fairtime"), "tray")
+    kit.until(lambda: service.watched, "the tray to subscribe")
+    kit.until(lambda: "fairtime" in screen.tray_items(), "the icon in the panel")
+    return screen, service
+
+
 def shown(screen: Any) -> Image.Image:
     """What the panel shows where the icon is, 22 × 22."""
     path = screen.picture(screen.folder / "now.png")
@@ -120,6 +136,21 @@ def test_guardian_gives_fifteen_minutes_with_the_pin(kit: Any, mia: tuple[Any, A
     assert service.of(Prove) == [Prove(pin="2468")]
     assert service.of(Give) == [Give(child="mia", kind="time", seconds=900)]
     kit.until(lambda: is_face(screen, Face("ok", 57, 38), (Face("ok", 42, 28),)), "57 on the panel")
+    kit.until(lambda: "mia has 15 minutes more." in screen.shown_notices(), "the notice")
+
+
+def test_the_packages_tray_has_its_menu_its_windows_and_notices(
+    kit: Any, mia_with_the_package: tuple[Any, Any], picture: Picture
+) -> None:
+    screen, service = mia_with_the_package
+    open_menu(screen)
+    picture(screen, "menu")
+    screen.keys("Up", "Right", "Return")
+    screen.window("Guardian")
+    screen.type("2468")
+    screen.keys("Return")
+    kit.until(lambda: service.of(Give), "the grant")
+    assert service.of(Give) == [Give(child="mia", kind="time", seconds=900)]
     kit.until(lambda: "mia has 15 minutes more." in screen.shown_notices(), "the notice")
 
 

@@ -199,6 +199,11 @@ def test_what_is_installed_is_what_the_family_expects(pc: Box) -> None:
     pc.run("test -f /usr/share/man/man1/fairtime.1.gz && test -f /usr/share/doc/fairtime/licences.html").check()
     # The child's own commands are programs that may run.
     pc.run("fairtime status", user="mia").check()
+    # A list needs the public suffixes, which are a file and no module.
+    pc.write("/root/hosts.txt", "0.0.0.0 ads.example.org\n0.0.0.0 co.uk\n")
+    pc.run(["fairtime", "lists", "add", "ads", "/root/hosts.txt"], stdin=PIN + "\n").check()
+    assert '"ads"' in pc.run(["fairtime", "lists", "show", "--json"]).check().out
+    pc.run(["fairtime", "lists", "remove", "ads"], stdin=PIN + "\n").check()
     pc.run("find /usr/lib/fairtime ! -type l -perm /022 | grep . && exit 1; exit 0").check()
 
 

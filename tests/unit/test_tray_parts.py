@@ -106,6 +106,35 @@ def test_a_notice_that_the_desktop_does_not_take_goes_the_next_way(failure: bool
     assert seen == [WORDS]
 
 
+def test_a_notice_goes_the_next_way_where_the_desktops_library_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it that was not packed, say."""
+    monkeypatch.setitem(sys.modules, "desktop_notifier", None)
+    shown = threading.Event()
+    seen: list[NoticeWords] = []
+
+    def way(words: NoticeWords) -> bool:
+        seen.append(words)
+        shown.set()
+        return True
+
+    notices = Notices((way,))
+    notices.show(WORDS)
+    assert shown.wait(10)
+    notices.close()
+    assert seen == [WORDS]
+
+
+def test_a_notice_that_is_lost_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def way(_: NoticeWords) -> bool:
+        raise LookupError("nobody thought of this")
+
+    notices = Notices(first=way)
+    notices.show(WORDS)
+    notices.close()
+    assert "a notice was lost" in caplog.text
+    assert "nobody thought of this" in caplog.text
+
+
 def test_a_notice_that_was_shown_is_not_shown_twice() -> None:
     shown = threading.Event()
     seen: list[NoticeWords] = []

@@ -14,8 +14,9 @@ from agent import errors
 from agent.errors import ConnectionFailed, FairtimeError, ProtocolError
 from agent.ipc import frames
 from agent.ipc.answers import Event, Failure, Message, Reply, Result, Status, Welcome
+from agent.ipc.chosen import transport
 from agent.ipc.protocol import Body, Call, Hello, Subscribe, Via
-from agent.ipc.transport import Channel, transport
+from agent.ipc.transport import Channel
 from agent.model.verdict import Notify
 
 ANSWER_WITHIN = 45.0

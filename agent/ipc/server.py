@@ -20,9 +20,10 @@ from agent.core.authorize import ADULT, Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused
 from agent.ipc import frames
 from agent.ipc.answers import Event, Failure, Reply, Result, Welcome
+from agent.ipc.chosen import transport
 from agent.ipc.peer import Peer, Uid
 from agent.ipc.protocol import MAX_CONNECTIONS, MAX_MESSAGE, TIMEOUT, VERSION, Body, Hello, tag_of
-from agent.ipc.transport import Transport, transport
+from agent.ipc.transport import Transport
 
 log = logging.getLogger(__name__)
 

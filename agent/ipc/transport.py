@@ -1,11 +1,11 @@
 """How frames travel between the service and its faces: the small interface behind which the operating system is.
 
-Everything that is not Windows has Unix sockets (``ipc.unix``).  Windows has a named pipe, of ``platforms.windows``.
+Everything that is not Windows has Unix sockets (``ipc.unix``).  Windows has a named pipe, of ``platforms.windows``.  Which it is,
+``ipc.chosen`` says.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -71,14 +71,3 @@ class Transport(Protocol):
 
     def call(self, address: str) -> Channel:
         """Reach the service.  ``ConnectionFailed`` when it does not answer, or when somebody else does in its place."""
-
-
-def transport() -> Transport:
-    """The one of this system."""
-    if sys.platform == "win32":
-        from agent.platforms import pipes  # the one module that chooses a system
-
-        return pipes()
-    from agent.ipc.unix import UnixSockets
-
-    return UnixSockets()

@@ -33,9 +33,9 @@ run: setup ## a throw-away family on this account; ends by itself within a minut
 check: setup ## format, lint, types for three systems, import contracts, unit tests
 	$(BIN)/ruff format --check agent installer tests
 	$(BIN)/ruff check agent installer tests
-	$(BIN)/mypy --platform linux
-	$(BIN)/mypy --platform win32
-	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit tests/core tests/property tests/guards -m "not slow"
 

@@ -51,6 +51,7 @@ systemctl mask --quiet {quiet}
 systemctl set-default --quiet multi-user.target
 systemctl disable --quiet ssh.service
 rm -f /etc/resolv.conf; : > /etc/resolv.conf
+sed -i "s/^hosts:.*/hosts: files dns/" /etc/nsswitch.conf
 python3 -m venv /usr/lib/fairtime
 /usr/lib/fairtime/bin/pip install --quiet --no-index --find-links /root/wheels --require-hashes --requirement /root/wheels/runtime.lock
 {accounts}

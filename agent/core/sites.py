@@ -154,6 +154,13 @@ class SiteMatcher:
             found.action, found.rule, found.name, found.group, found.reason, found.watched, said=found.said, led=True
         )
 
+    def refused(self, host: str) -> bool:
+        """Whether a guardian's word on a canonical host, or on the nearest name above it, is a no for today: then it cannot be
+        asked for again (``siteanswers.answer``)."""
+        words = (found for name in parents(host) if (found := self._hosts.get(name)) and found.rule.startswith(GIVEN))
+        word = next(words, None)
+        return word is not None and word.action != "allow"
+
     def decide(self, host: str) -> SiteVerdict:
         """The verdict on a host or an address as people write it.  Raises ``PolicyError`` when there is no host in it."""
         host = canonical(host)

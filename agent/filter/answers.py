@@ -90,6 +90,10 @@ class Answers:
         matcher = self.matcher
         return None if matcher is None else matcher.led(matcher.ruling(host), self._leads.get(host, ()))
 
+    def refused(self, host: str) -> bool:
+        """Whether a guardian said no to a host for today."""
+        return self.matcher is not None and self.matcher.refused(host)
+
     # ---- a question ----------------------------------------------------------------------------------------------
 
     def answer(self, data: bytes, send: Send, *, datagram: bool) -> bytes | None:

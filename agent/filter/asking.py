@@ -51,9 +51,17 @@ AskOf = Callable[[str, Callable[[Outcome], None]], None]
 class Desk:
     """What one child's pages share."""
 
-    def __init__(self, loop: Loop, languages: Languages, rule: Callable[[str], Ruling | None], ask: AskOf) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        languages: Languages,
+        rule: Callable[[str], Ruling | None],
+        refused: Callable[[str], bool],
+        ask: AskOf,
+    ) -> None:
         self.languages = languages
         self.rule = rule
+        self.refused = refused
         self._loop = loop
         self._ask = ask
         self._tokens: dict[str, str] = {}
@@ -147,7 +155,9 @@ class Visit(Connection):
             return
         ruling = self._desk.rule(host) if host else None
         show = partial(self._show, method, fields.get("accept-language", ""), door, host)
-        if method == "POST" and ruling is not None and ruling.action != "allow":
+        if ruling is not None and ruling.action != "allow" and self._desk.refused(host):
+            show("no")
+        elif method == "POST" and ruling is not None and ruling.action != "allow":
             token = _field("token", body)
             # Browsers say where a form was sent from; the token alone would do for those that do not.
             if fields.get("sec-fetch-site", "same-origin") != "same-origin" or not _same(fields, door):
@@ -160,7 +170,8 @@ class Visit(Connection):
         ruling = self._desk.rule(host) if host else None
         reader = self._desk.languages.reader(accepted)
         nonce = os.urandom(12).hex()
-        token = self._desk.token(host) if ruling is not None and ruling.action != "allow" else ""
+        asks = ruling is not None and ruling.action != "allow" and outcome != "no"
+        token = self._desk.token(host) if asks else ""
         body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome, own=door == SINK)
         self._say(200 if method == "POST" else 403, headers(reader, nonce), body, method)
 

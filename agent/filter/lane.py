@@ -35,7 +35,7 @@ class Lane:
         self.child = child
         self.answers = Answers(loop, forwarder, safe, child)
         self._loop = loop
-        self._desk = Desk(loop, languages, self.answers.ruling, ask)
+        self._desk = Desk(loop, languages, self.answers.ruling, self.answers.refused, ask)
         self._dns: ports.Sockets | None = None
         self._pages: ports.Sockets | None = None
         self._listeners: list[Listener] = []

@@ -16,7 +16,8 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     ``time``: ``seconds`` more (or, negative, fewer) on policy day ``day``.
     ``program``/``site``: ``subject`` is permitted until ``until``; ``None`` is for good, or, with ``once``, until it is closed.
-    ``refusal``: a guardian said no to the program ``subject``; it is not asked for again until ``until``.
+    ``refusal``: a guardian said no to the program ``subject``; it is not asked for again until ``until``.  With a subject of
+    ``programanswers.ASKED`` it was asked for by name, and is not closed.
     ``site-refusal``: the same for the site ``subject``.
     ``pause``: limits rest until ``until``: nothing is charged and no session ends (a together-time); blocks still hold.
     ``lock``: the session is locked until ``until`` or until released.

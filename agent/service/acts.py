@@ -17,6 +17,7 @@ from agent.core.constraints import takeable
 from agent.core.holding import identity_of
 from agent.core.learning import SHORTEST
 from agent.core.learning import sentence as learning_sentence
+from agent.core.programanswers import no_subject
 from agent.core.schedule import day_bounds
 from agent.core.siterules import asked_for
 from agent.core.timewords import duration_words
@@ -171,7 +172,10 @@ class Acts:
             until = at + max(SHORTEST_LOCK, seconds) * SECOND if seconds > 0 else None
             return replace(base, kind="lock", until=until)
         if kind == "refusal":
-            return replace(base, kind="refusal", subject=wish.identity, title=subject, until=self._end_of_day(child))
+            about, title = wish.identity, subject
+            if not about:
+                about, title = no_subject(self._known_by(child, subject), subject), _title(subject)
+            return replace(base, kind="refusal", subject=about, title=title, until=self._end_of_day(child))
         if kind == "site-refusal":
             host = _site(subject)
             return replace(base, kind="site-refusal", subject=host, title=host, until=self._end_of_day(child))
@@ -272,6 +276,13 @@ class Acts:
             return identity
         raise Refused(f"“{subject}” cannot be told from others of its name", "Give the path of its file.")
 
+    def _known_by(self, child: str, subject: str) -> str:
+        """The same; empty when nothing here is meant by it, or nothing tells it from others."""
+        try:
+            return self._program(child, subject)
+        except (NotFound, Refused):
+            return ""
+
     def _learn(self, connection: Connection, body: Learn) -> Done:
         self._known(body.child)
         wall, learner = self.wall(), self.loop.learner
@@ -322,10 +333,9 @@ class Acts:
         return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
 
     def _answered(self, connection: Connection, body: Answer, request: Request) -> Grant | None:
-        """What an answer gives.  A no to a site, or to a program that waits, is kept for the day, so that it is not asked for
-        again at once."""
+        """What an answer gives.  A no to a site or a program is kept for the day, so that it is not asked for again at once."""
         if not body.granted:
-            if request.kind != "site" and not request.identity:
+            if request.kind not in ("site", "program"):
                 return None
             kind = "site-refusal" if request.kind == "site" else "refusal"
             wish = _Wish(request.child, kind, 0, request.subject, body.reply, identity=request.identity)

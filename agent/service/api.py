@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agent.clock import Millis
-from agent.core import explain
+from agent.core import explain, programanswers, siteanswers
 from agent.core.agreement import agreement
 from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
 from agent.core.learning import listing, propose, sentence
 from agent.core.rules import ChildRules
-from agent.core.siteanswers import no_words
 from agent.core.siterules import asked_for
 from agent.errors import NotFound, Refused
 from agent.ipc.answers import ChildState, Document, Done, Entrance, Event, Requests, Result, Status, Text
@@ -274,9 +273,9 @@ class Api:
         subject = asked_for(body.subject) if body.kind == "site" else body.subject
         if subject is None:
             raise Refused(f"“{body.subject}” is no host name", "Name its host, such as example.org.")
-        said = self.sites.answer(who.child, subject) if body.kind == "site" else None
-        if said is not None and said.kind == "site-refusal":
-            raise Refused(no_words(said, subject), "You can ask again tomorrow.")
+        no = self._said_no(who.child, body.kind, subject)
+        if no:
+            raise Refused(no, "You can ask again tomorrow.")
         request = self.store.add_request(
             Request(
                 id=secrets.token_hex(6),
@@ -290,6 +289,19 @@ class Api:
         )
         self.loop.changed()
         return Done(sentence="A guardian will see what you asked.", id=request.id)
+
+    def _said_no(self, name: str, kind: str, subject: str) -> str:
+        """A guardian's no to what a child asks for, while it holds; empty when there is none."""
+        if kind == "site":
+            said = self.sites.answer(name, subject)
+            return siteanswers.no_words(said, subject) if said is not None and said.kind == "site-refusal" else ""
+        if kind != "program":
+            return ""
+        child = self._child(name)
+        program = self._program(child, subject)
+        found = (program, self.loop.questions.match(child, program)) if program is not None else None
+        word = programanswers.answer(subject, found, self.loop.engine.grants_of(name), self.wall)
+        return programanswers.no_words(word) if word is not None and word.kind == "refusal" else ""
 
     def _goal(self, who: Who, body: SetGoal) -> Done:
         assert who.child is not None, "the table of rights lets only children set goals"

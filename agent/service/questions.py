@@ -13,7 +13,7 @@ from agent.core.constraints import Moment, moment
 from agent.core.holding import asked_guardians, identity_of, no_room, question
 from agent.core.judge import verdict_on
 from agent.core.login import COME_IN, Entry, entry
-from agent.core.programs import needs_hash
+from agent.core.programs import Match, needs_hash
 from agent.core.usage import new_day
 from agent.model.program import Process, ProgramId
 from agent.model.verdict import AskFor, Ladder, ProgramVerdict
@@ -105,6 +105,11 @@ class Questions:
         usage = new_day(child.usage, at.day.isoformat()) if fresh else child.usage
         ladder = child.ladder if child.ladder.boot_id == now.boot_id else Ladder()
         return entry(child.rules, at, usage, self.engine.grants_of(name), child.folding, ladder, now.boot)
+
+    def match(self, child: Child, program: ProgramId) -> Match:
+        """Who a program is under the child's plan of now."""
+        assert child.moment is not None, "asked before the first step"
+        return self.engine.matchers.of(child.rules, child.moment.day).match(program)
 
     def why(self, child: Child, program: ProgramId) -> ProgramVerdict:
         """What would be decided about a program now."""

@@ -175,6 +175,14 @@ def test_the_plan_holds_the_last_word_on_every_host(
             assert (ruling.action, ruling.rule) == ("block", f"grant/{grant.id}")
 
 
+@given(mode=MODES, rules=RULES, red=ACTIONS, words=WORDS, asked=HOSTS)
+def test_the_page_and_the_service_agree_on_what_was_refused(
+    mode: str, rules: dict[str, SiteAction], red: SiteAction, words: tuple[Grant, ...], asked: str
+) -> None:
+    said_of = answer(asked, words, 0)
+    assert matcher(mode, rules, red, words).refused(asked) == (said_of is not None and said_of.kind == "site-refusal")
+
+
 @given(
     zone=st.sampled_from(
         ("Europe/Lisbon", "America/New_York", "Australia/Lord_Howe", "Asia/Tokyo", "Africa/Casablanca")

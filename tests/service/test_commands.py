@@ -159,6 +159,45 @@ def test_a_no_to_a_site_answers_whoever_asks_again_until_it_is_withdrawn(typed) 
     assert typed("request", "--site", "m.games.example").code == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "again"), [("Chess  Master", "chess master"), ("ARCADE", "ARCADE"), ("discord", "Discord")]
+)
+def test_a_no_to_a_program_answers_whoever_asks_again_and_closes_nothing(
+    typed, home: Household, first: str, again: str
+) -> None:
+    first, again = (word.replace("ARCADE", str(home.programs["arcade"])) for word in (first, again))
+    title = first.rpartition("/")[2]
+
+    def ident(command: str, words: str) -> str:
+        return next((line.split()[0] for line in typed(command).out.splitlines() if words in line), "")
+
+    rule = typed("why", first).out
+    assert typed("request", first).code == 0
+    asked = ident("request", f"program {first} [open]")
+    assert typed("request", "--refuse", asked, "--reply", "After tea.", pin=PIN).code == 0
+    refused = typed("request", again)
+    assert refused.code == 1
+    assert f"said no to {title} for today. After tea." in refused.err
+    assert "You can ask again tomorrow." in refused.err
+    assert not ident("request", f"program {again} [open]")
+    assert typed("why", first).out == rule, "it decides on no program"
+    assert "the no has ended" in typed("release", ident("grants", f"no to {title}"), pin=PIN).out
+    assert typed("request", again).code == 0
+    assert typed("request", "--refuse", ident("request", f"program {again} [open]"), pin=PIN).code == 0
+    assert typed("request", first).code == 1
+    typed("release", ident("grants", "no to "), pin=PIN)
+
+
+def test_a_yes_after_a_no_to_a_program_ends_it(typed, home: Household) -> None:
+    arcade = str(home.programs["arcade"])
+    assert typed("request", arcade).code == 0
+    asked = next(line.split()[0] for line in typed("request").out.splitlines() if f"program {arcade} [open]" in line)
+    assert typed("request", "--refuse", asked, pin=PIN).code == 0
+    assert typed("request", arcade).code == 1
+    assert typed("grant", arcade, "--child", "you", "--for", "1h", pin=PIN).code == 0
+    assert typed("request", arcade).code == 0
+
+
 def test_without_a_service_the_words_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

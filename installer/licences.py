@@ -56,7 +56,7 @@ def copyright_file(contents: Contents) -> str:
         "Upstream-Name: Fairtime\n"
         "Comment: The program's folder holds these parts besides our own; their texts are in licences.html beside this file.\n"
         f"{inside}\n"
-        "Files: *\nCopyright: The Fairtime authors\nLicense: Apache-2.0\n"
+        "Files: *\nCopyright: 2026 The Fairtime authors\nLicense: Apache-2.0\n"
         " On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.\n\n"
         "Files: /usr/lib/fairtime/_internal/pystray/*\nCopyright: Moses Palmér\nLicense: LGPL-3\n"
         " On Debian systems the text is in /usr/share/common-licenses/LGPL-3.\n\n"

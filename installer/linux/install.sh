@@ -119,7 +119,8 @@ if [ -n "$program" ]; then
     ours=${ours:-new}
 fi
 list_program "${ours:-same}"
-if [ -x "$root$lib/bin/fairtime" ]; then link "$lib/bin/fairtime" "$prefix/bin/fairtime"; else link "$lib/fairtime" "$prefix/bin/fairtime"; fi
+if [ -x "$root$lib/bin/fairtime" ]; then start=bin/fairtime; else start=fairtime; fi
+link "../lib/fairtime/$start" "$prefix/bin/fairtime"
 
 make_group # before the rules for it: the bus knows a group when it reads a rule
 while read -r source place mode; do

@@ -160,14 +160,16 @@ list_program() {
         >>"$own/manifest.new"
 }
 
-# The group that polkit's, PAM's and the bus's rules are for.
+# The group that polkit's, PAM's and the bus's rules are for.  groupadd(8) itself knows whether it is there: it ends with 9.
 make_group() {
-    if grep -q "^$group:" "$root/etc/group" 2>/dev/null; then
-        [ "$(field "$group" 1)" != group ] || note group "$group"
-    elif command -v groupadd >/dev/null; then
-        groupadd ${root:+-P "$root"} --system "$group"
-        note group "$group"
-    fi
+    command -v groupadd >/dev/null || return 0
+    said='' code=0
+    said=$(groupadd ${root:+-P "$root"} --system "$group" 2>&1) || code=$?
+    case $code in
+        0) note group "$group" ;;
+        9) if [ "$(field "$group" 1)" = group ]; then note group "$group"; fi ;;
+        *) fail "The group $group could not be made: $said" ;;
+    esac
 }
 
 # Files of others with lines of ours: as a whole they are theirs, the lines are watched.

@@ -66,7 +66,7 @@ settle() {
         [ "$was" = was ] || was=same
         note_file "$path" "$(files | awk -F '\t' -v path="$path" '$1 == path { print $2 }')" "$was"
     done
-    link "$lib/fairtime" /usr/bin/fairtime
+    link ../lib/fairtime/fairtime /usr/bin/fairtime
     pam
     note_lines
     finish

@@ -44,6 +44,14 @@ _RECOMMENDS = {
     "rpm": ["libxcb", "nftables", "polkit", "python3-gobject", "libayatana-appindicator-gtk3", "xdg-utils"],
 }  # fmt: skip
 
+_OVERRIDES: dict[str, Any] = {
+    "src": str(Path(__file__).with_name("lintian-overrides")),
+    "dst": "/usr/share/lintian/overrides/fairtime",
+    "packager": "deb",
+    "file_info": {"mode": 0o644},
+}
+"""For the checker of Debian packages alone: nothing that works needs it, so it is in no list of own files."""
+
 _NFPM = {
     "preinst": "preinstall",
     "postinst": "postinstall",
@@ -84,7 +92,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="fairtime-packages-") as folder:
         work = Path(folder)
         table = rows(share)
-        contents = [*_tree(program), *_files(table, work)]
+        contents = [*_tree(program), *_files(table, work), _OVERRIDES]
         for kind in kinds:
             described = work / f"{kind}.yaml"
             told = _description(kind, version, epoch, contents, _scripts(kind, table, work))
@@ -121,7 +129,7 @@ def _tree(program: Path) -> list[dict[str, Any]]:
         elif path.is_file():
             mode = 0o755 if path.parent == program else 0o644
             found.append({"src": str(path), "dst": place, "file_info": {"mode": mode}})
-    return [*found, {"src": "/usr/lib/fairtime/fairtime", "dst": "/usr/bin/fairtime", "type": "symlink"}]
+    return [*found, {"src": "../lib/fairtime/fairtime", "dst": "/usr/bin/fairtime", "type": "symlink"}]
 
 
 def _files(table: tuple[Row, ...], work: Path) -> list[dict[str, Any]]:

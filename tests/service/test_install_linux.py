@@ -97,6 +97,16 @@ def test_away_is_as_it_was_byte_for_byte(pc: Path, program: Path) -> None:
     assert (pc / STATE / "removed").read_text().count("\n") == 1
 
 
+def test_a_group_of_that_name_that_was_there_stays(pc: Path, program: Path) -> None:
+    (pc / STATE).mkdir(mode=0o700)
+    (pc / "etc/group").write_text("root:x:0:\nfairtime-children:x:990:mia\n")
+    before = tree(pc)
+    script(pc, "--program", str(program))
+    assert ["group", "fairtime-children"] not in manifest(pc)
+    script(pc, "--uninstall")
+    assert tree(pc) == before
+
+
 def test_browsers_rules_go_too_and_those_of_others_come_back(pc: Path, program: Path) -> None:
     for sign in (
         "usr/bin/chromium",
@@ -205,7 +215,7 @@ def test_the_prefix_is_in_every_file(pc: Path, program: Path) -> None:
     script(pc, "--program", str(program), "--prefix", "/usr/local")
     unit = (pc / "usr/local/lib/systemd/system/fairtime.service").read_text()
     assert "ExecStart=/usr/local/bin/fairtime service run" in unit
-    assert os.readlink(pc / "usr/local/bin/fairtime") == "/usr/local/lib/fairtime/fairtime"
+    assert os.readlink(pc / "usr/local/bin/fairtime") == "../lib/fairtime/fairtime"
     assert "Exec=/usr/local/bin/fairtime tray" in (pc / "etc/xdg/autostart/fairtime-tray.desktop").read_text()
     for line in manifest(pc):
         if line[0] == "file":

@@ -49,7 +49,7 @@ def _trial(options: argparse.Namespace) -> int:
         running.append(_service(folder, environment))
         _until("the service answers", lambda: _answers(client), running[0])
         client.watch(lambda _: None, _tell, lambda _: None)
-        if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        if _has_display():
             _say("There is a display: look for the tray icon and for notices.")
             running.append(_spawn(["tray"], environment, folder / "tray.log"))
         _story(client, programs, running)
@@ -73,7 +73,8 @@ def _trial(options: argparse.Namespace) -> int:
 
 def _story(client: Client, programs: dict[str, Path], running: list[subprocess.Popen[bytes]]) -> None:
     """What happens: one program runs, one is stopped at once, one when its seconds are over; a guardian gives time."""
-    started = {name: subprocess.Popen([path, "60"]) for name, path in programs.items()}
+    words = _sleeper()[1:]
+    started = {name: subprocess.Popen([path, *words], stdout=subprocess.DEVNULL) for name, path in programs.items()}
     running += started.values()
     _until("the program that is not allowed is stopped", lambda: started["arcade"].poll() is not None, running[0])
     _say("arcade is not allowed: it was stopped.")
@@ -141,17 +142,28 @@ def _found(folder: Path, programs: dict[str, Path]) -> None:
 
 
 def _sample_programs(folder: Path) -> dict[str, Path]:
-    """Three copies of ``sleep`` that differ in a last byte, so that each is a program of its own."""
-    sleep = shutil.which("sleep")
-    if sleep is None:
-        raise FairtimeError("This system has no “sleep” to make sample programs of", "Install coreutils.")
+    """Three copies of a program that waits; they differ in a last byte, so that each is a program of its own."""
+    content = Path(os.path.realpath(_sleeper()[0])).read_bytes()
     folder.mkdir(mode=0o755)
     found = {}
     for number, name in enumerate(("homework", "puzzle", "arcade")):
-        path = found[name] = folder / name
-        path.write_bytes(Path(os.path.realpath(sleep)).read_bytes() + bytes([number]))
+        path = found[name] = folder / (f"{name}.exe" if sys.platform == "win32" else name)
+        path.write_bytes(content + bytes([number]))
         path.chmod(0o755)
     return found
+
+
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _sleeper() -> list[str]:
+    """What waits for a minute, and needs neither window nor terminal."""
+    name, *words = ["ping", "-n", "60", "127.0.0.1"] if sys.platform == "win32" else ["sleep", "60"]
+    path = shutil.which(name)
+    if path is None:
+        raise FairtimeError(f"This system has no “{name}” to make sample programs of", "Install coreutils.")
+    return [path, *words]
 
 
 def _service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -33,6 +33,10 @@ def host(*, guarded: bool = False, gate: Sequence[str] | None = None) -> Host:
         from agent.platforms.macos.profiles import SiteProfiles
 
         return MacHost(run, sites=SiteProfiles(run) if guarded else None)
+    if sys.platform == "win32":
+        from agent.platforms.windows.host import WindowsHost
+
+        return WindowsHost(guarded=guarded)
     raise _unknown()
 
 
@@ -48,6 +52,11 @@ def trial_host(folder: Path, account: str) -> Host:
         from agent.platforms.macos.host import MacHost
 
         return ConfinedHost(MacHost(may_watch_root=True), folder, account)
+    if sys.platform == "win32":
+        from agent.platforms.confined import ConfinedHost
+        from agent.platforms.windows.host import WindowsHost
+
+        return ConfinedHost(WindowsHost(), folder, account)
     raise _unknown()
 
 

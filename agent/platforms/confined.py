@@ -7,6 +7,7 @@ and no session is ever ended.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class ConfinedHost:
     def __init__(self, host: Host, folder: Path, account: str) -> None:
         self.clock = host.clock
         self._host = host
-        self._inside = f"{folder.resolve()}/"
+        self._inside = os.path.normcase(folder.resolve() / "x")[:-1]
         self._account = account
         self._mine: set[tuple[int, int]] = set()
 
@@ -135,4 +136,4 @@ class ConfinedHost:
         return self._host.machine_id()
 
     def _is_mine(self, process: Process) -> bool:
-        return process.program.path.startswith(self._inside)
+        return os.path.normcase(process.program.path).startswith(self._inside)

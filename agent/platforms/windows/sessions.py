@@ -26,6 +26,7 @@ import win32ts
 
 from agent.errors import HostError
 from agent.platforms.windows.accounts import sid_of
+from agent.platforms.windows.changes import CHANGES
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,13 @@ class Wts:
         self._sids: dict[str, str | None] = {}
         self._window: int | None = None
         self._thread: threading.Thread | None = None
+        self._deafen: Callable[[], None] | None = None
 
     def open(self, loop: AbstractEventLoop, changed: Callable[[], None]) -> None:
+        if CHANGES.heard:
+            # The system tells its services by themselves; no window is needed, and no thread.
+            self._deafen = CHANGES.listen(lambda _: _call(loop, changed))
+            return
         begun = threading.Event()
         self._thread = threading.Thread(
             target=self._listen, args=(loop, changed, begun), name="session changes", daemon=True
@@ -100,6 +106,9 @@ class Wts:
         begun.wait(10)
 
     def close(self) -> None:
+        if self._deafen is not None:
+            self._deafen()
+            self._deafen = None
         thread, self._thread = self._thread, None
         if thread is not None:
             if self._window is not None:
@@ -154,10 +163,7 @@ class Wts:
 
         def told(window: int, message: int, first: int, second: int) -> int:
             if message == _CHANGE:
-                try:
-                    loop.call_soon_threadsafe(changed)
-                except RuntimeError:
-                    log.info("the loop has ended before the thread that tells of sessions")
+                _call(loop, changed)
             elif message == win32con.WM_CLOSE:
                 win32ts.WTSUnRegisterSessionNotification(window)
                 win32gui.DestroyWindow(window)
@@ -198,6 +204,13 @@ class _said:
             raise HostError(
                 f"Windows says that {self._title}: {error.strerror}", "Run Fairtime as a service of the system."
             ) from error
+
+
+def _call(loop: AbstractEventLoop, changed: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(changed)
+    except RuntimeError:
+        log.info("the loop has ended before the thread that tells of sessions")
 
 
 def _ask(session: int, what: int) -> Any:

@@ -16,10 +16,9 @@ from msgspec import Struct
 from agent.core.saying import say
 from agent.core.sites import HELPLINE, Ruling
 from agent.helplines import help_text
-from agent.words import Words
+from agent.words import RIGHT_TO_LEFT, Words
 
 DOMAIN = "page"
-RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ps", "ur", "yi"})
 LANGUAGES = 8
 """Languages of an Accept-Language line that are tried."""
 

@@ -245,6 +245,10 @@ class Desk(Protocol):
     def folder(self) -> Path:
         """A folder that only this person can read, for pictures and pages of this session."""
 
+    def languages(self) -> tuple[str, ...]:
+        """The languages this person reads, the best liked first, as names of locales or language tags; empty where the system
+        does not say."""
+
     def open_page(self, path: Path) -> bool:
         """Open an HTML page in the person's browser; False when there is none."""
 

@@ -28,7 +28,7 @@ from agent.tray.news import NoticeWords, news, notice, question
 from agent.tray.notices import Notices
 from agent.tray.panel import PanelIcon, load_pystray
 from agent.tray.view import View, view
-from agent.words import Words, assets, session_words
+from agent.words import Words, assets, marked, session_words
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Tray:
         if panel is None:
             return
         if not panel.has_menu:
-            self._tell(self._words("The icon has no menu on this desktop, so a small window holds it."))
+            self._tell(marked("The icon has no menu on this desktop, so a small window holds it."))
             self.post(self._open_window)
         try:
             panel.run(self._shown)
@@ -159,7 +159,7 @@ class Tray:
             return
         self._told_no_tray = True
         log.warning("no tray: %s", why)
-        text = self._words("{why} You can also type “fairtime status”.", why=why)
+        text = self._words("{why} You can also type “fairtime status”.", why=self._words(why))
         self._notices.show(NoticeWords(self._words("Fairtime is here"), text, urgent=False, countdown=False))
 
     # ---- from other threads ----------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def run(socket: str | None = None, *, show: bool = False) -> int:
     from agent.platforms import desk
 
     here = desk()
-    words = session_words()
+    words = session_words(here.languages())
     if not here.claim():
         print(words("Fairtime's tray already runs in this session."))
         return _in_a_window(Client(socket, via="tray"), words) if show else 0

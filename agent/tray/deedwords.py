@@ -29,13 +29,15 @@ def proof_text(act: Act, status: Status | None, words: Words) -> str:
         case "time":
             return words("{child} gets {time} more.", child=act.child, time=duration(act.seconds, words))
         case "pause":
-            return words("Limits rest for {child} for {time}.", child=act.child, time=duration(act.seconds, words))
+            return words(
+                "The limits of {child} are paused for {time}.", child=act.child, time=duration(act.seconds, words)
+            )
         case "lock":
             return words(
                 "The screen of {child} is locked for {time}.", child=act.child, time=duration(act.seconds, words)
             )
         case "release":
-            return words("What {child} was given or told ends now.", child=act.child)
+            return _end_text(act, status, words)
         case "grant":
             return _yes_text(act, status, words)
     program = _asked(act, status, "program")
@@ -68,6 +70,20 @@ def _yes_text(act: Act, status: Status | None, words: Words) -> str:
     return "\n".join((said, *(line for line in (program.place, program.identity) if line)))
 
 
+def _end_text(act: Act, status: Status | None, words: Words) -> str:
+    state = _child(act, status)
+    grant = next((g for g in state.grants if g.id == act.subject), None) if state else None
+    kind = grant.kind if grant else ""
+    if kind == "pause":
+        return words("The limits of {child} hold again.", child=act.child)
+    if kind == "lock":
+        return words("The screen of {child} is no longer locked.", child=act.child)
+    if grant is not None and kind in ("program", "refusal", "site", "site-refusal"):
+        named = {"child": act.child, "what": grant.title or grant.subject}
+        return words("The answer to {child} about {what} no longer holds.", **named)
+    return words("What {child} was given or told ends now.", child=act.child)
+
+
 def _asked(act: Act, status: Status | None, kind: str) -> Request | None:
     state = _child(act, status)
     found = (r for r in state.requests if r.id == act.subject and r.kind == kind) if state else ()
@@ -78,7 +94,7 @@ def state_text(act: Act, status: Status | None, words: Words) -> str:
     """The time left and every limit of today, to read."""
     state = _child(act, status)
     if state is None:
-        return words("Not connected. Time is still kept by the service.")
+        return words("Not connected. Fairtime still keeps the time.")
     lines = [headline(state, words), "", state.sentence]
     others = [
         limit.sentence for limit in state.verdict.constraints if limit.sentence and limit.sentence != state.sentence

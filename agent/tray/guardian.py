@@ -14,7 +14,7 @@ from agent.words import ENGLISH, Words
 def guardian(state: ChildState, words: Words) -> tuple[Row, ...]:
     """More time, pause and lock, answers, and the way back from each."""
     rows = [
-        Row(words("+{minutes} minutes", minutes=minutes), Act("time", state.child, minutes * 60))
+        Row(words.many("+{n} minute", "+{n} minutes", minutes), Act("time", state.child, minutes * 60))
         for minutes in EXTRA_MINUTES
     ]
     rows.append(SEPARATOR)

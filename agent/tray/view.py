@@ -33,7 +33,7 @@ class View:
 def view(status: Status | None, words: Words = ENGLISH) -> View:
     """What to show for ``status``; ``None`` means that the service cannot be reached."""
     if status is None:
-        sentence = words("Not connected. Time is still kept by the service.")
+        sentence = words("Not connected. Fairtime still keeps the time.")
         return View(
             Face("away"),
             words("Not connected"),

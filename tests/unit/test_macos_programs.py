@@ -20,7 +20,7 @@ from agent import platforms
 from agent.platforms.macos import accounts, clock, signatures
 from agent.platforms.macos.accounts import Person
 from agent.platforms.macos.commands import Told
-from agent.platforms.macos.desk import MacDesk
+from agent.platforms.macos.desk import MacDesk, languages_in
 from agent.platforms.macos.identity import Identifier, Running
 from agent.platforms.macos.permissions import protected
 from agent.platforms.macos.processes import ROTATION, ProcessTable
@@ -153,7 +153,7 @@ def test_the_menu_bar_is_claimed_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     desk = MacDesk()
     assert desk.folder().stat().st_mode & 0o777 == 0o700
-    script = "from agent.platforms.macos.desk import MacDesk; print(MacDesk().claim())"
+    script = "from agent.platforms.macos.desk import MacDesk, languages_in; print(MacDesk().claim())"
     assert desk.claim()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -170,3 +170,8 @@ def test_this_macs_own_commands_are_understood() -> None:
     assert host.machine_id() == host.machine_id()
     assert host.name_servers() is not None
     assert host.findings([])
+
+
+def test_the_languages_of_a_person_are_read_as_defaults_prints_them() -> None:
+    assert languages_in('(\n    "zh-Hans-CN",\n    fr,\n    "en-GB"\n)\n') == ("zh-Hans-CN", "fr", "en-GB")
+    assert languages_in("") == ()

@@ -12,7 +12,7 @@ import pytest
 from agent.errors import ConnectionFailed, FairtimeError, Refused
 from agent.ipc.answers import ChildState, Document, Done, Result, Rights, Status, Text
 from agent.ipc.protocol import Answer, Ask, Body, GetRecorded, GetWeek, Give, Prove, Release
-from agent.model.grant import Request
+from agent.model.grant import Grant, Request
 from agent.model.verdict import Verdict
 from agent.tray import spawn
 from agent.tray.calls import body_of, command_of
@@ -65,6 +65,9 @@ class FakeDesk:
 
     def folder(self) -> Path:
         return self.place
+
+    def languages(self) -> tuple[str, ...]:
+        return ()
 
     def open_page(self, path: Path) -> bool:
         self.opened.append(path)
@@ -282,3 +285,26 @@ def test_the_pin_dialog_says_which_program_exactly_and_for_how_long() -> None:
         assert body_of(act) == Answer(request="r1", granted=True, lasting=lasting)
     assert proof_text(Act("refuse", "mia", 0, "r1"), status, ENGLISH) == "mia does not get chess today."
     assert "what was asked for" in proof_text(Act("grant", "mia", 0, "r2"), status, ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("grant", "said"),
+    [
+        (Grant(id="g", child="mia", kind="pause", given=0, by="ana"), "The limits of mia hold again."),
+        (Grant(id="g", child="mia", kind="lock", given=0, by="ana"), "The screen of mia is no longer locked."),
+        (
+            Grant(id="g", child="mia", kind="program", given=0, by="ana", subject="path:/opt/chess", title="Chess"),
+            "The answer to mia about Chess no longer holds.",
+        ),
+        (
+            Grant(id="g", child="mia", kind="site-refusal", given=0, by="ana", subject="a.example"),
+            "The answer to mia about a.example no longer holds.",
+        ),
+        (None, "What mia was given or told ends now."),
+    ],
+)
+def test_the_pin_dialog_says_what_ends(grant: Grant | None, said: str) -> None:
+    verdict = Verdict(child="mia", day="2026-03-02", remaining=None, binding=None)
+    state = ChildState(child="mia", verdict=verdict, seconds_left=None, sentence="", grants=(grant,) if grant else ())
+    status = Status(role="guardian", protection="protected", policy="in force", children=(state,))
+    assert proof_text(Act("release", "mia", subject="g"), status, ENGLISH) == said

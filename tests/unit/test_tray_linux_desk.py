@@ -50,6 +50,23 @@ def test_scale(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert LinuxDesk().scale() == 2.0
 
 
+@pytest.mark.parametrize(
+    ("said", "languages"),
+    [
+        ({}, ()),
+        ({"LANG": "fr_FR.UTF-8"}, ("fr_FR.UTF-8",)),
+        ({"LANG": "fr_FR.UTF-8", "LC_MESSAGES": "ar_EG.UTF-8"}, ("ar_EG.UTF-8",)),
+        ({"LC_MESSAGES": "ar_EG.UTF-8", "LC_ALL": "ja_JP.UTF-8"}, ("ja_JP.UTF-8",)),
+        ({"LANG": "pt_BR.UTF-8", "LANGUAGE": "pt_BR::es"}, ("pt_BR", "es", "pt_BR.UTF-8")),
+        ({"LANG": "C.UTF-8", "LANGUAGE": "fr"}, ()),
+    ],
+)
+def test_languages(said: dict[str, str], languages: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.setenv(name, said.get(name, ""))
+    assert LinuxDesk().languages() == languages
+
+
 def test_one_tray_a_session(bare: Path) -> None:
     first = LinuxDesk()
     assert first.claim()

@@ -216,6 +216,9 @@ def test_from_the_menu_a_tray_that_runs_already_is_shown_in_a_window(monkeypatch
     from agent.tray import app
 
     class Elsewhere:
+        def languages(self) -> tuple[str, ...]:
+            return ()
+
         def claim(self) -> bool:
             return False
 

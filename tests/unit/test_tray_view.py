@@ -96,7 +96,7 @@ def test_ring_is_the_part_of_the_day_that_is_left() -> None:
 def test_without_a_service_it_says_that_time_is_still_kept() -> None:
     shown = view(None)
     assert shown.face == Face("away")
-    assert "still kept" in shown.tooltip
+    assert "still keeps the time" in shown.tooltip
     assert [row.act.name for row in shown.rows if row.act] == ["help"]
 
 

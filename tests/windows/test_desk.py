@@ -35,5 +35,6 @@ def test_the_folder_is_the_persons_and_a_page_that_is_not_there_is_told() -> Non
     assert mine.folder().is_relative_to(Path.home())
     assert mine.scale() > 0
     assert mine.prepare() == ""
+    assert all(name.partition("_")[0].isalpha() for name in mine.languages())
     assert mine.tray_available() is (mine.why_no_tray() == "")
     assert not mine.open_page(mine.folder() / "nothing there")

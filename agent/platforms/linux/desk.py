@@ -20,6 +20,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from agent.words import marked
+
 assert sys.platform == "linux"  # for the type checker: flock and its like exist here only
 
 WATCHERS = ("org.kde.StatusNotifierWatcher", "org.freedesktop.StatusNotifierWatcher")
@@ -42,15 +44,15 @@ class LinuxDesk:
 
     def why_no_tray(self) -> str:
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            return "There is no display in this session."
+            return marked("There is no display in this session.")
         if asyncio.run(_owned(WATCHERS)) or _xembed_tray():
             return ""
         if "gnome" in os.environ.get("XDG_CURRENT_DESKTOP", "").lower():
-            return (
+            return marked(
                 "GNOME shows no tray icons. A small window shows the time instead; the extension “AppIndicator and "
                 "KStatusNotifierItem Support” brings the icon back."
             )
-        return "This desktop has no tray. A small window shows the time instead."
+        return marked("This desktop has no tray. A small window shows the time instead.")
 
     def scale(self) -> float:
         """GDK_SCALE where it is set, else the X server's Xft.dpi; 1.0 when neither is known."""
@@ -81,6 +83,14 @@ class LinuxDesk:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         return folder
+
+    def languages(self) -> tuple[str, ...]:
+        """LANGUAGE, then the locale of messages: the first of LC_ALL, LC_MESSAGES and LANG that is set.  As in GNU gettext
+        (Specifying a Priority List of Languages), LANGUAGE says nothing where that locale is C."""
+        locale = next(filter(None, (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "C")
+        if locale.partition(".")[0] in ("C", "POSIX"):
+            return ()
+        return (*filter(None, os.environ.get("LANGUAGE", "").split(":")), locale)
 
     def open_page(self, path: Path) -> bool:
         """Through xdg-open.  Its exit code tells that no program took the page, but without a desktop it waits for the browser

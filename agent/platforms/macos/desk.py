@@ -14,8 +14,9 @@ if sys.platform == "win32":  # also tells the type checker, which then skips the
 import fcntl
 
 OPEN = "/usr/bin/open"
+DEFAULTS = "/usr/bin/defaults"
 OPENING = 10.0
-"""Seconds that opening a page may take."""
+"""Seconds that opening a page, or reading a setting, may take."""
 
 
 class MacDesk:
@@ -52,6 +53,21 @@ class MacDesk:
         folder.chmod(0o700)
         return folder
 
+    def languages(self) -> tuple[str, ...]:
+        """``AppleLanguages`` of this person: programs that launchd starts have no LANG."""
+        try:
+            done = subprocess.run(
+                (DEFAULTS, "read", "-g", "AppleLanguages"),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=OPENING,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ()
+        return languages_in(done.stdout) if done.returncode == 0 else ()
+
     def open_page(self, path: Path) -> bool:
         """Through open(1), which returns once a program has taken the page."""
         try:
@@ -59,3 +75,9 @@ class MacDesk:
         except (OSError, subprocess.TimeoutExpired):
             return False
         return done.returncode == 0
+
+
+def languages_in(text: str) -> tuple[str, ...]:
+    """The tags in a list as defaults(1) prints it: one a line between brackets, in quotes where it has a hyphen."""
+    lines = (line.strip().rstrip(",").strip('"') for line in text.splitlines())
+    return tuple(line for line in lines if line and line not in "()")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import locale
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from win32com.shell import shellcon
 
 from agent.platforms.windows.appid import APP_ID
 from agent.platforms.windows.paths import known
+from agent.words import marked
 
 TASKBAR = "Shell_TrayWnd"
 _MUTEX = r"Local\Fairtime.Tray"
@@ -25,6 +27,8 @@ _MUTEX = r"Local\Fairtime.Tray"
 _EXISTS = 183
 _LOGPIXELSX = 88
 _PER_MONITOR = 2
+_PRIMARY = 0x3FF
+"""The bits of a LANGID that name the language without its country; with 0x400 it is the language's first country."""
 
 
 class WindowsDesk:
@@ -40,7 +44,7 @@ class WindowsDesk:
         """The icon lies in Explorer's task bar.  pystray adds it again when Explorer starts again (TaskbarCreated)."""
         if win32gui.FindWindow(TASKBAR, None):
             return ""
-        return "Windows' task bar is not there. A small window shows the time instead."
+        return marked("Windows' task bar is not there. A small window shows the time instead.")
 
     def scale(self) -> float:
         screen = win32gui.GetDC(0)
@@ -69,6 +73,12 @@ class WindowsDesk:
         folder = known(shellcon.FOLDERID_LocalAppData) / "Fairtime"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def languages(self) -> tuple[str, ...]:
+        """The language of the person's menus (GetUserDefaultUILanguage), which need not be that of dates and numbers."""
+        language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & 0xFFFF
+        name = locale.windows_locale.get(language) or locale.windows_locale.get(0x400 | language & _PRIMARY)
+        return (name,) if name else ()
 
     def open_page(self, path: Path) -> bool:
         try:

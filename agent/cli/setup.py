@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from agent.platforms.base import Account, Host
 
 UNIT = "fairtime.service"
+_ADD_ACCOUNT = {
+    "win32": "in Settings, Accounts, Other users", "darwin": "in System Settings, Users & Groups",
+}.get(sys.platform, "for example: sudo adduser mia")  # fmt: skip
 
 
 class ChildAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +150,10 @@ def family_text(answers: Answers, zone: str) -> str:
 
 def local_zone() -> str:
     """The PC's time zone as a first guess; ``UTC`` when it is not told."""
+    if sys.platform == "win32":
+        from tzlocal import get_localzone_name
+
+        return get_localzone_name()  # Windows has names of its own for zones
     try:
         target = os.readlink("/etc/localtime")
     except OSError:
@@ -177,7 +184,7 @@ def _asked(accounts: tuple[Account, ...]) -> Answers:
     if all(account.administrator for account in accounts):
         raise FairtimeError(
             "There is no account for a child on this PC",
-            "Make a standard account for each child first, for example: sudo adduser mia. An administrator cannot be limited.",
+            f"Make a standard account for each child first, {_ADD_ACCOUNT}. An administrator cannot be limited.",
         )
     print("Fairtime setup.  Nothing is changed before the last question.\n")
     print(f"Accounts on this PC: {', '.join(names) or 'none besides root'}")

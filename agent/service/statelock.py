@@ -11,6 +11,8 @@ from typing import Self
 from agent.errors import StoreError
 
 LOCK = "service.lock"
+_BEYOND = 64
+"""What is locked on Windows, where nobody can read what is: one byte behind the number of the process."""
 
 
 class StateLock:
@@ -55,10 +57,13 @@ def _lock(descriptor: int) -> bool:
     if sys.platform == "win32":
         import msvcrt
 
+        os.lseek(descriptor, _BEYOND, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
         return True
     import fcntl
 

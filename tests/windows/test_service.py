@@ -83,6 +83,19 @@ def registry() -> dict[str, object]:
     return found
 
 
+def test_a_second_service_is_told_of_the_first(tmp_path: Path) -> None:
+    """Windows lets nobody read what is locked, so the number of the process must not be."""
+    from agent.service.statelock import StateLock
+
+    with StateLock(tmp_path):
+        script = "import sys\nfrom agent.service.statelock import StateLock\nfrom pathlib import Path\nStateLock(Path(sys.argv[1]))"
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    assert f"running already (process {os.getpid()})" in done.stderr
+
+
 def test_put_in_place_and_taken_away_leaves_the_tombstone_alone(program: Path, programdata: Path) -> None:
     before = registry()
     assert before == {}

@@ -157,31 +157,41 @@ def start_service() -> None:
     installation.start()
 
 
-def stop_service() -> None:
-    """Stop the installed service and wait for its end."""
+def stop_service(folder: Path) -> None:
+    """Stop the installed service and every other program of ``folder``, and wait for their end."""
     if sys.platform != "win32":
         raise _unknown()
-    from agent.platforms.windows import installation
+    from agent.platforms.windows import installation, inuse
 
     installation.stop()
+    inuse.end(folder)
 
 
-def put_in_place(folder: Path, *, automatic: bool) -> None:
+def put_in_place(folder: Path) -> None:
     """Let the program in ``folder`` be this PC's service.  Windows' installer calls it; elsewhere packages do it."""
     if sys.platform != "win32":
         raise _unknown()
     from agent.platforms.windows import installation
 
-    installation.put(folder, automatic=automatic)
+    installation.put(folder)
 
 
-def take_away(by: str) -> None:
-    """The opposite, in somebody's name."""
+def founded() -> bool:
+    """Whether there is a household on this PC, whose limits are to hold."""
     if sys.platform != "win32":
         raise _unknown()
     from agent.platforms.windows import installation
 
-    installation.take_away(by)
+    return installation.founded()
+
+
+def take_away(folder: Path, by: str) -> Sequence[str]:
+    """The opposite, in somebody's name; what could not be put back, in words."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import installation
+
+    return installation.take_away(folder, by)
 
 
 def supervised(run: Callable[[Supervisor], int]) -> int:

@@ -55,9 +55,9 @@ def program(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def installed(program: Path, programdata: Path) -> Iterator[Path]:
-    installation.put(program, automatic=False)
+    installation.put(program)
     yield program
-    installation.take_away("ana")
+    installation.take_away(program, "ana")
 
 
 def asked(question: Callable[[object], object]) -> object:
@@ -83,6 +83,19 @@ def registry() -> dict[str, object]:
     return found
 
 
+def test_a_household_is_known_by_the_same_file_as_in_the_service() -> None:
+    from agent.service.policies import ROOT as TRUSTED
+
+    assert installation.FOUNDED == TRUSTED
+
+
+def test_without_a_household_nothing_is_left(program: Path, programdata: Path) -> None:
+    installation.put(program)
+    assert asked(win32service.QueryServiceConfig)[1] == win32service.SERVICE_DEMAND_START
+    assert installation.take_away(program, "ana") == ()
+    assert list(programdata.iterdir()) == []
+
+
 def test_a_second_service_is_told_of_the_first(tmp_path: Path) -> None:
     """Windows lets nobody read what is locked, so the number of the process must not be."""
     from agent.service.statelock import StateLock
@@ -99,18 +112,21 @@ def test_a_second_service_is_told_of_the_first(tmp_path: Path) -> None:
 def test_put_in_place_and_taken_away_leaves_the_tombstone_alone(program: Path, programdata: Path) -> None:
     before = registry()
     assert before == {}
-    installation.put(program, automatic=False)
-    installation.put(program, automatic=False)  # once more mends
+    paths.places().state.mkdir()
+    (paths.places().state / installation.FOUNDED).write_text("{}", encoding="utf-8")
+    installation.put(program)
+    installation.put(program)  # once more mends
+    assert asked(win32service.QueryServiceConfig)[1] == win32service.SERVICE_AUTO_START
     assert asked(win32service.QueryServiceConfig)[3] == f'"{program}\\fairtime-service.exe" run --windows-service'
     assert safeboot.registered(NAME)
     assert all(path.is_file() for path in shortcut.places())
-    installation.take_away("Jürgen")
+    assert installation.take_away(program, "Jürgen") == ()
     assert registry() == before
     assert not any(path.exists() for path in shortcut.places())
     left = [path.relative_to(programdata).as_posix() for path in programdata.rglob("*")]
-    assert sorted(left) == ["Fairtime", "Fairtime/removed"]
+    assert sorted(left) == ["Fairtime", "Fairtime/removed", f"Fairtime/{installation.FOUNDED}"]
     assert (programdata / "Fairtime" / "removed").read_text(encoding="utf-8").split()[1] == "Jürgen"
-    installation.take_away("Jürgen")  # and once more is no error
+    assert installation.take_away(program, "Jürgen") == ()  # and once more is no error
 
 
 @pytest.mark.skipif(WINE, reason="Wine does not keep what is to be done when a service fails")

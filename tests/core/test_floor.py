@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import tomllib
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from agent.core.programs import Matcher
 from agent.core.rules import ChildRules
 from agent.model.floor import ProgramFloor, Trait
 from agent.model.grant import Grant
-from agent.model.policy import Action, CatalogueEntry, ProgramRule, WindowsIdentity
+from agent.model.policy import Action, CatalogueEntry, ProgramRule, SiteRules, WindowsIdentity
 from agent.model.program import ProgramId
 from agent.model.usage import Usage
 from tests.core.scene import MONDAY, mia, now
@@ -31,7 +32,8 @@ def windows(
     identity = WindowsIdentity(
         publisher=publisher or None, product=product or None, appx=appx or None, binary=list(binary)
     )
-    return CatalogueEntry(id=id_, name=id_.title(), group=group, windows=identity)  # type: ignore[arg-type]  # one of its groups
+    keeps = None if group != "browsers" else id_ != "moon"
+    return CatalogueEntry(id=id_, name=id_.title(), group=group, site_rules=keeps, windows=identity)  # type: ignore[arg-type]  # one of its groups
 
 
 CATALOGUE = {
@@ -43,15 +45,19 @@ CATALOGUE = {
         windows("sums", "school", "Sums Ltd", "Sums", "", "sums.exe"),
         windows("twin", "school", "Racer Inc", "Racer", "", "twin.exe"),
         windows("shell", "system", "Big Corp", "Windows", "", "shell.exe"),
+        windows("moon", "browsers", "Moon Org", "Moon", "Moon.App", "moon.exe"),
+        windows("blaze", "browsers", "Blaze Org", "Blaze", "", "blaze.exe"),
     )
 }
 GROUPS = {
     "games": frozenset({"racer", "craft", "chess"}),
     "school": frozenset({"sums", "twin"}),
     "system": frozenset({"shell"}),
+    "browsers": frozenset({"moon", "blaze"}),
     "mine": frozenset({"chess", "odd.exe", "craft.exe"}),
 }
 SHA = "a" * 64
+Mode = Literal["block-list", "allow-list"]
 
 
 @functools.cache
@@ -59,10 +65,10 @@ def anyone() -> ChildRules:
     return dataclasses.replace(mia(), catalogue=CATALOGUE, groups=GROUPS)
 
 
-def child(programs: str = "", unknown: Action = "block") -> ChildRules:
+def child(programs: str = "", unknown: Action = "block", sites: Mode = "block-list") -> ChildRules:
     found = anyone()
     rules = msgspec.convert(tomllib.loads(f"programs = [{programs}]")["programs"], list[ProgramRule])
-    limits = replace(found.child.limits, unknown_programs=unknown, programs=rules)
+    limits = replace(found.child.limits, unknown_programs=unknown, programs=rules, sites=SiteRules(mode=sites))
     return dataclasses.replace(found, child=replace(found.child, limits=limits), _plans={})
 
 
@@ -164,6 +170,37 @@ def test_a_permission_opens_a_denial(subject: str, what: ProgramId) -> None:
     assert not denies(made(rule, "allow", subject), what)
 
 
+SHUT: Mode = "allow-list"
+MOON = [
+    program("MOON.exe"),
+    program("moon.exe", "C:\\Program Files\\Moon\\"),
+    program("other.exe", signer="Moon Org", product="Moon"),
+    program("x.exe", package="appx:Moon.App"),
+]
+
+
+def shut(programs: str = "", sites: Mode = SHUT, *permits: str) -> ProgramFloor:
+    rules = child(programs, "allow", sites)
+    return floor(rules, rules.plan(MONDAY), [permit(one) for one in permits])
+
+
+@pytest.mark.parametrize("one", MOON)
+@pytest.mark.parametrize("programs", ["", '{ group = "browsers" }', '{ name = "moon.exe" }'])
+def test_a_browser_without_rules_is_denied_where_sites_are_closed(one: ProgramId, programs: str) -> None:
+    assert denies(shut(programs), one) == "mia/browser-without-rules"
+    assert denies(shut(programs, "block-list"), one) == ""
+
+
+def test_one_that_keeps_them_may_start() -> None:
+    assert denies(shut(), program("blaze.exe", signer="Blaze Org", product="Blaze")) == ""
+
+
+@pytest.mark.parametrize("one", MOON[1:])
+def test_a_rule_or_a_yes_that_names_it_opens_it(one: ProgramId) -> None:
+    assert denies(shut('{ program = "moon" }'), one) == ""
+    assert denies(shut("", SHUT, "program:moon"), one) == ""
+
+
 # ---- never more than the service -------------------------------------------------------------------------------------
 
 ACTIONS = st.sampled_from(["allow", "ask", "block"])
@@ -172,7 +209,7 @@ SUBJECTS = st.sampled_from(
         f'sha256 = "{SHA}"', 'signer = "Racer Inc"', 'signer = "Big Corp"', 'package = "appx:Big.Craft"', 'package = "Big.Craft"',
         "path = 'C:\\Users\\mia\\'", "path = 'c:\\program files\\craft.exe'", 'name = "play.exe"', 'name = "ODD.EXE"',
         'program = "racer"', 'program = "craft"', 'program = "chess"', 'program = "sums"', 'program = "odd.exe"',
-        'program = "shell"', 'group = "games"', 'group = "school"', 'group = "mine"', 'group = "system"',
+        'program = "shell"', 'group = "games"', 'group = "school"', 'program = "moon"', 'group = "browsers"', 'signer = "Moon Org"', 'group = "mine"', 'group = "system"',
     ]
 )  # fmt: skip
 WRITTEN = st.builds(
@@ -186,17 +223,17 @@ PROGRAMS = st.builds(
         name, folder, signer="" if package else signer, product="" if package or not signer else product,
         package=package, sha256=sha256, application=application,
     ),
-    st.sampled_from(["racer.exe", "PLAY.exe", "craft.exe", "chess.exe", "sums.exe", "twin.exe", "shell.exe", "odd.exe", "x.exe"]),
+    st.sampled_from(["racer.exe", "PLAY.exe", "craft.exe", "chess.exe", "sums.exe", "twin.exe", "shell.exe", "odd.exe", "x.exe", "moon.exe"]),
     st.sampled_from(["C:\\Users\\mia\\", "C:\\Program Files\\", "D:\\"]),
-    st.sampled_from(["", "Racer Inc", "Big Corp", "Sums Ltd"]),
-    st.sampled_from(["", "Racer", "Windows", "Sums"]),
-    st.sampled_from(["", "appx:Big.Craft", "appx:Other"]),
+    st.sampled_from(["", "Racer Inc", "Big Corp", "Sums Ltd", "Moon Org"]),
+    st.sampled_from(["", "Racer", "Windows", "Sums", "Moon"]),
+    st.sampled_from(["", "appx:Big.Craft", "appx:Other", "appx:Moon.App"]),
     st.sampled_from(["", SHA]),
     st.booleans(),
 )  # fmt: skip
 PERMITS = st.sampled_from(
     [
-        f"sha256:{SHA}", "path:C:\\Program Files\\craft.exe", "program:craft", "program:r1", "program:odd.exe",
+        f"sha256:{SHA}", "path:C:\\Program Files\\craft.exe", "program:craft", "program:moon", "program:r1", "program:odd.exe",
         "appx:Big.Craft", "program:Other",
     ]
 )  # fmt: skip
@@ -205,12 +242,12 @@ PERMITS = st.sampled_from(
 @settings(max_examples=200)
 @given(
     st.lists(WRITTEN, max_size=5), st.sampled_from(["block", "ask", "allow"]), st.lists(PERMITS, max_size=2),
-    st.lists(PROGRAMS, min_size=1, max_size=12),
+    st.lists(PROGRAMS, min_size=1, max_size=12), st.sampled_from(["block-list", "allow-list"]),
 )  # fmt: skip
 def test_whatever_the_floor_denies_the_service_blocks(
-    written: list[str], unknown: Action, permits: Sequence[str], programs: list[ProgramId]
+    written: list[str], unknown: Action, permits: Sequence[str], programs: list[ProgramId], sites: Mode
 ) -> None:
-    rules = child(", ".join(written), unknown)
+    rules = child(", ".join(written), unknown, sites)
     grants = [permit(one) for one in permits]
     below = floor(rules, rules.plan(MONDAY), grants)
     matcher = Matcher(rules, rules.plan(MONDAY))

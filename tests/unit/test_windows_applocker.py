@@ -139,6 +139,18 @@ def test_a_blocked_program_is_denied_under_its_name_and_by_its_signature_whereve
     assert box.lets(MIA, program())
 
 
+def test_a_browser_without_rules_is_denied_where_sites_are_closed() -> None:
+    for sites, starts in (("allow-list", False), ("block-list", True)):
+        rules = child("", "allow", sites)  # type: ignore[arg-type]  # both are modes
+        found = applocker.policy([(floor(rules, rules.plan(MONDAY), ()), [MIA])], "", known=KNOWN)
+        SCHEMA.validate(found.xml)
+        box = Box(found.xml)
+        for folder in (PROGRAM_FILES, "D:\\"):
+            assert box.lets(MIA, program("moon.exe", folder)) is starts
+            assert box.lets(MIA, program("blaze.exe", folder)) and box.lets(ANA, program("moon.exe", folder))
+        assert box.lets(MIA, program("moon.exe", package="appx:Moon.App"), "Appx") is starts
+
+
 def test_an_app_of_the_shop_is_denied_and_all_others_may_start() -> None:
     box = Box(made('{ program = "craft", action = "block" }', "allow").xml)
     assert not box.lets(MIA, program(package="appx:Big.Craft"), "Appx")

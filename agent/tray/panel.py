@@ -45,9 +45,13 @@ def load_pystray(why_no_toolkit: str) -> Any:
             continue
         os.environ["PYSTRAY_BACKEND"] = backend
         try:
-            return importlib.import_module("pystray")
+            found = importlib.import_module("pystray")
         except (ImportError, ValueError, OSError, RuntimeError) as error:
             reasons.append(f"{backend}: {error}")
+            continue
+        for reason in reasons:
+            log.warning("not the best tray icon of this desktop: %s", reason)
+        return found
     raise HostError("The tray icon cannot be shown", "; ".join(reasons) or "There is no display.")
 
 

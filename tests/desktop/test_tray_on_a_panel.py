@@ -5,6 +5,7 @@ The service's end of the wire is a stand-in that speaks real frames, so that eac
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,20 @@ def mia(kit: Any, desktop: Desktop) -> tuple[Any, Any]:
     kit.until(lambda: service.watched, "the tray to subscribe")
     kit.until(lambda: "fairtime" in screen.tray_items(), "the icon in the panel")
     return screen, service
+
+
+WITHOUT_APPINDICATOR = """pass
+from agent.platforms.linux import desk
+desk.borrow_gi()
+import gi
+real = gi.require_version
+def require(name, version):
+    if "AppIndicator" in name:
+        raise ValueError(f"Namespace {name} not available for version {version}")
+    real(name, version)
+gi.require_version = require
+pass"""
+"""As PyGObject answers where gir1.2-ayatanaappindicator3-0.1 is not installed."""
 
 
 @pytest.fixture
@@ -152,6 +167,22 @@ def test_the_packages_tray_has_its_menu_its_windows_and_notices(
     kit.until(lambda: service.of(Give), "the grant")
     assert service.of(Give) == [Give(child="mia", kind="time", seconds=900)]
     kit.until(lambda: "mia has 15 minutes more." in screen.shown_notices(), "the notice")
+
+
+def test_without_appindicator_the_old_kind_of_icon_has_the_menu(kit: Any, desktop: Desktop, picture: Picture) -> None:
+    screen = desktop()
+    service = kit.Service(screen.folder / "socket", child(42 * MINUTE))
+    empty = shown(screen)
+    screen.tray(service.path, before=WITHOUT_APPINDICATOR)
+    kit.until(lambda: service.watched, "the tray to subscribe")
+    kit.until(lambda: shown(screen) != empty, "the icon in the panel")
+    closed = shown_area(screen)
+    screen.run("xdotool", "mousemove", str(ICON[0]), str(ICON[1]), "click", "3")
+    kit.until(lambda: shown_area(screen) != closed, "the menu")
+    picture(screen, "menu")
+    screen.keys("Up", "Right", "Return")
+    screen.window("Guardian")
+    assert "fairtime" not in screen.tray_items()
 
 
 def test_a_wrong_pin_gives_nothing_and_asks_again(kit: Any, mia: tuple[Any, Any], picture: Picture) -> None:
@@ -264,6 +295,7 @@ def test_without_gtk_the_icon_is_there_and_the_window_beside_it(kit: Any, deskto
         shown(screen), Face("ok", 42, 28)
     )
     kit.until(lambda: any("small window" in text for text in screen.shown_notices()), "the notice")
+    assert "apt install python3-gi" in screen.log(Path(sys.executable).name)
 
 
 def test_a_killed_tray_leaves_no_window_behind(kit: Any, desktop: Desktop) -> None:

@@ -106,6 +106,25 @@ def test_gi_that_cannot_be_loaded_leaves_nothing_behind(tmp_path: Path, monkeypa
     assert "gi" not in sys.modules
 
 
+class GiWithout:
+    """PyGObject where no description of AppIndicator is installed."""
+
+    @staticmethod
+    def require_version(name: str, version: str) -> None:
+        raise ValueError(f"Namespace {name} not available for version {version}")
+
+
+@pytest.mark.parametrize("xembed", [True, False])
+def test_gtk_without_appindicator_serves_only_where_its_own_icon_is_seen(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, xembed: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "gi", GiWithout)  # type: ignore[arg-type]  # as much of it as is asked
+    monkeypatch.setattr(module, "_xembed_tray", lambda: xembed)
+    why = LinuxDesk().prepare()
+    assert (why == "") is xembed
+    assert xembed or "apt install gir1.2-ayatanaappindicator3-0.1" in why
+
+
 def test_a_page_opens_with_xdg_open(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = bare / "week.html"
     page.write_text("<h1>x</h1>")

@@ -63,7 +63,7 @@ class LinuxDesk:
         return dpi / 96 if dpi else 1.0
 
     def prepare(self) -> str:
-        return borrow_gi()
+        return borrow_gi() or _no_icon_of_gtk()
 
     def claim(self) -> bool:
         """A lock on a file in the session's folder: the kernel lets go of it whenever the process ends."""
@@ -148,6 +148,24 @@ def borrow_gi() -> str:
             return f"{package} cannot be loaded: {error}"
         return ""
     return "PyGObject is missing (on Debian and Ubuntu: apt install python3-gi)"
+
+
+def _no_icon_of_gtk() -> str:
+    """Why GTK has no icon that a person could see (empty: it has one).
+
+    Without AppIndicator's description GTK's own icon (XEmbed) is left, and where no such tray is it shows nothing at all and
+    does not say so.
+    """
+    gi = importlib.import_module("gi")
+    for name in ("AppIndicator3", "AyatanaAppIndicator3"):  # the order of pystray
+        try:
+            gi.require_version(name, "0.1")
+        except ValueError:
+            continue
+        return ""
+    if _xembed_tray():
+        return ""
+    return "AppIndicator is missing (on Debian and Ubuntu: apt install gir1.2-ayatanaappindicator3-0.1)"
 
 
 async def _owned(names: tuple[str, ...]) -> bool:

@@ -122,8 +122,12 @@ def takeable(rules: ChildRules, now: Moment, usage: Usage, grants: Iterable[Gran
 
 
 def paused(grants: Iterable[Grant], wall: Millis) -> bool:
-    """Whether a guardian lets limits rest at the moment."""
-    return any(g.kind == "pause" and (g.until is None or g.until > wall) for g in grants)
+    """Whether a guardian lets limits rest at the moment: the last word counts, so a lock that came after a pause holds."""
+    last: dict[str, Millis] = {}
+    for grant in grants:
+        if grant.kind in ("pause", "lock") and (grant.until is None or grant.until > wall):
+            last[grant.kind] = max(grant.given, last.get(grant.kind, grant.given))
+    return "pause" in last and ("lock" not in last or last["lock"] < last["pause"])
 
 
 def saved(rules: ChildRules, day: dt.date, usage: Usage) -> Millis:

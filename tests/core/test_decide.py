@@ -280,6 +280,17 @@ def test_lock_now_means_now() -> None:
         assert found.verdict.stage == "up"
 
 
+def test_of_a_lock_and_a_pause_the_last_word_counts() -> None:
+    one = Run(mia(HOUR_A_DAY))
+    pause = Grant(id="p", child="mia", kind="pause", given=10, until=clock("15:10"), by="ana")
+    for lock_given, stage in ((11, "up"), (10, "up"), (9, "paused")):
+        for lock_until, then in ((None, stage), (clock("15:10"), stage), (one.wall, "paused")):
+            lock = Grant(id="l", child="mia", kind="lock", given=lock_given, until=lock_until, by="ana")
+            for given in ((pause, lock), (lock, pause)):
+                one.grants = given
+                assert one.step(1).verdict.stage == then, given
+
+
 def test_a_pause_rests_all_of_it() -> None:
     one = Run(mia(HOUR_A_DAY), usage=used(60))
     one.grants = (Grant(id="p", child="mia", kind="pause", given=0, until=clock("15:10"), by="ana"),)

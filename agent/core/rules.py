@@ -137,6 +137,15 @@ class Rules:
     guardians: frozenset[str]
     """Accounts of guardians."""
 
+    def meant(self, said: str) -> str:
+        """The child that somebody means: by its name, large letters or small, or by its account.  ``said`` itself where that is
+        nobody, or not one child alone."""
+        if said in self.children:
+            return said
+        found = {name for name in self.children if name.casefold() == said.casefold()}
+        found = found or {name for account, name in self.accounts.items() if account == said}
+        return found.pop() if len(found) == 1 else said
+
 
 def compile_policy(policy: Policy) -> Rules:
     """Compile; the family must be checked and filled (``core.family``).  Raises ``PolicyError`` when it cannot be used."""

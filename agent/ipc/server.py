@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from agent.core.authorize import ADULT, Who, may
 from agent.errors import FairtimeError, HostError, ProtocolError, Refused
 from agent.ipc import frames
@@ -123,7 +125,8 @@ Answerer = Callable[[Connection, Body], Awaitable[Result]]
 
 
 class Server:
-    """Serves ``path``.  ``who`` says who a peer is now; ``now`` gives boot milliseconds for the age of rights."""
+    """Serves ``path``.  ``who`` says who a peer is now; ``now`` gives boot milliseconds for the age of rights; ``meant`` makes
+    the policy's name for a child of the one that somebody typed."""
 
     def __init__(
         self,
@@ -132,6 +135,7 @@ class Server:
         who: Callable[[Peer], Who],
         now: Callable[[], int],
         *,
+        meant: Callable[[str], str] = str,
         mode: int = 0o666,
         by: Transport | None = None,
     ) -> None:
@@ -140,6 +144,7 @@ class Server:
         self._answer = answer
         self._who = who
         self._now = now
+        self._meant = meant
         self._own = by.own
         self._paces: dict[Uid, Pace] = {}
         self._connections: set[Connection] = set()
@@ -278,7 +283,10 @@ class Server:
         if not connection.greeted:
             raise ProtocolError("The first call must be hello", "Use Fairtime's own client.")
         proven = self._now() < connection.proven_until
-        ruling = may(connection.who, tag_of(body), getattr(body, "child", None), proven=proven)
+        about: str | None = getattr(body, "child", None)
+        if about is not None and (name := self._meant(about)) != about:
+            about, body = name, replace(body, child=name)
+        ruling = may(connection.who, tag_of(body), about, proven=proven)
         if not ruling.allowed:
             raise Refused(ruling.why, ruling.advice)
         return await self._answer(connection, body)

@@ -181,10 +181,13 @@ class Service:
             known: Rules = loop.engine.rules
             return who(peer.account, known.accounts, known.guardians, privileged=peer.privileged)
 
+        def meant(name: str) -> str:
+            return loop.engine.rules.meant(name)
+
         list_acts = ListActs(lists, audit, lambda: api.wall, lambda: loop.changed())
         acts = Acts(loop, store, audit, guardian, policies, seals, lambda: api.wall, installed, list_acts)
         api = Api(loop, store, audit, policies, doctor, acts.act, sites, lists, _goals(store))
-        server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot)
+        server = Server(settings.socket, api.answer, rights, lambda: host.clock.now().boot, meant=meant)
 
         def push(notice: Notify) -> None:
             server.push(lambda connection: api.event(connection, notice))

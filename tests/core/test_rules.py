@@ -204,3 +204,28 @@ def test_each_child_has_its_own_rules() -> None:
     compiled = rules('budget = { all = "1h" }', head=HEAD, more=leo + 'budget = { all = "2h" }')
     assert compiled.accounts["leo"] == "leo"
     assert [compiled.children[name].plan(MONDAY).budget for name in ("mia", "leo")] == [HOUR, 2 * HOUR]
+
+
+@pytest.mark.parametrize(
+    ("said", "child"),
+    [
+        ("Zoë", "Zoë"),
+        ("zoë", "Zoë"),
+        ("ZOË", "Zoë"),
+        ("kid3", "Zoë"),
+        ("mia", "mia"),  # a name goes before an account of another child's
+        ("MIA", "mia"),
+        ("Leo", "Leo"),
+        ("leo", "leo"),
+        ("LEO", "LEO"),  # which of the two?
+        ("Mia ", "Mia "),
+        ("KID3", "KID3"),  # accounts are exact
+        ("", ""),
+    ],
+)
+def test_a_child_is_meant_by_name_or_account(said: str, child: str) -> None:
+    more = "".join(
+        CHILD.replace('name = "mia"', f'name = "{name}"').replace('["mia", "mia-school"]', f'["{account}"]')
+        for name, account in (("Zoë", "kid3"), ("Leo", "mia2"), ("leo", "kid5"))
+    )
+    assert rules(more=more).meant(said) == child

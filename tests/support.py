@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.cli.abilities import ABILITIES
 from agent.platforms.base import Capability
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,22 +21,6 @@ BEGIN, END = "<!-- support: python -m tests.support --write -->", "<!-- /support
 SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
 RUN = {"linux": "run here", "windows": "run under Wine"}
 TYPED, NOT = "typed and contract-tested only", "not there"
-WORDS: Mapping[Capability, str] = {
-    Capability.SCAN: "programs are seen, and stopped when they may not run",
-    Capability.START_EVENTS: "a program is judged as it starts, not at the next look",
-    Capability.EXEC_GATE: "a program is denied before its first instruction",
-    Capability.SESSIONS: "who sits at the PC is known from the system",
-    Capability.LOGIN: "a login without time left is refused",
-    Capability.LOCK: "the screen is locked",
-    Capability.LOGOUT: "a session is logged out",
-    Capability.FREEZE: "a session stands still and loses nothing",
-    Capability.HOLD: "a new program stands still until a guardian answers",
-    Capability.INPUT_EVIDENCE: "keys, pointer and gamepad tell use from idleness",
-    Capability.SOUND_EVIDENCE: "so does sound",
-    Capability.SITES_DNS: "names of sites are answered for each child",
-    Capability.SITES_BROWSER: "browsers have each child's rules",
-    Capability.SELF_DEFENCE: "the service is started again and guards its files",
-}
 SHOWN: Mapping[str, Mapping[Capability, str]] = {
     "linux": {
         Capability.SCAN: "tests/contract/test_host_linux.py::TestLinuxHostByScan",
@@ -91,7 +76,7 @@ def state(system: str, capability: Capability) -> str:
 def table() -> str:
     """In Markdown."""
     rows = [["", *SYSTEMS.values()], ["---"] * (len(SYSTEMS) + 1)]
-    rows += [[WORDS[one], *(state(system, one) for system in SYSTEMS)] for one in Capability]
+    rows += [[ABILITIES[one], *(state(system, one) for system in SYSTEMS)] for one in Capability]
     return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agent.cli.abilities import ABILITIES
 from agent.cli.calling import ask
 from agent.clock import SECOND
 from agent.core.timewords import duration_words, parse_duration
@@ -106,13 +107,15 @@ def doctor_text(report: dict[str, Any]) -> str:
     for finding in report["findings"]:
         mark = {"ok": "+", "note": " ", "weak": "!", "open": "!!"}.get(finding["severity"], "?")
         out.append(f"{mark:>2} {finding['title']}" + (f"\n   {finding['advice']}" if finding["advice"] else ""))
-    out.append("What Fairtime can do here:")
-    for ability in report["abilities"]:
-        out.append(
-            f" {'+' if ability['present'] else '-'} {ability['capability']}"
-            + (f": {ability['why']}" if ability["why"] else "")
-        )
-    out += [f" ! {note}" for note in report["notes"]]
+    told = {text for finding in report["findings"] for text in (finding["title"], finding["advice"])}
+    told |= {ability["why"] for ability in report["abilities"]}
+    out += [f" ! {note}" for note in report["notes"] if note not in told]
+    for heading, present in (("What works on this PC:", True), ("What does not:", False)):
+        abilities = [ability for ability in report["abilities"] if ability["present"] is present]
+        out += [heading] * bool(abilities)
+        for ability in abilities:
+            words = ABILITIES.get(ability["capability"], ability["capability"])
+            out.append(f" {'+' if present else '-'} {words}" + (f": {ability['why']}" if ability["why"] else ""))
     return "\n".join(out)
 
 
@@ -144,7 +147,7 @@ def _request(options: argparse.Namespace) -> int:
         body = Ask(kind="site", subject=options.what, text=options.text)
     else:
         try:
-            body = Ask(kind="time", seconds=parse_duration(options.what), text=options.text)
+            body = Ask(kind="time", seconds=parse_duration(options.what.removeprefix("+")), text=options.text)
         except ValueError:
             body = Ask(kind="program", subject=options.what, text=options.text)
     done = ask(body)

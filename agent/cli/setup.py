@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,10 @@ def _setup(options: argparse.Namespace) -> int:
     print(f"  {'+' if started else '-'} the service {'runs' if started else 'does not run yet: fairtime service run'}")
     for line in protection(report or asyncio.run(_seen(host, [child.account for child in answers.children]))):
         print(f"  {line}")
+    if started:
+        print("\nNow read the agreement together, and show where the time that is left is seen:")
+        for child in answers.children:
+            print(f"    fairtime agreement --child {shlex.quote(child.name)}")
     return 0
 
 

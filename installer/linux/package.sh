@@ -106,6 +106,8 @@ undo_all() {
     if [ -d "$state" ] && ! there "$state/root.json"; then
         rm -f -- "$state/removed"
         rmdir -- "$state" 2>/dev/null || true
+    elif [ -d "$state" ]; then
+        printf 'Fairtime is removed.  Its record and policy are kept in %s and /etc/fairtime.\n' "$state"
     fi
     if booted; then systemctl daemon-reload; fi
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.cli import main
+from agent.cli.accounts import own_account
 from agent.cli.trial import PIN
 from tests.service.test_service import Household
 
@@ -110,6 +112,39 @@ def test_time_is_given_and_taken_with_a_pin(typed) -> None:
         assert len(told.err.splitlines()) >= 2, "advice comes with it"
 
 
+def test_a_child_is_meant_however_its_name_is_written(typed) -> None:
+    assert "30 min more" in typed("grant", "+30m", "--child", "YOU", pin=PIN).out
+    assert typed("agreement", "--child", "You").out == typed("agreement", "--child", "you").out
+    assert typed("status", "--child", own_account()).out.startswith("you: ")
+
+
+def test_a_lock_closes_what_a_pause_left_open(typed) -> None:
+    def shown(words: str) -> bool:
+        end = time.monotonic() + 30
+        while words not in (told := typed("status").out) and time.monotonic() < end:
+            time.sleep(0.1)
+        return words in told
+
+    def given(*words: str) -> str:
+        done = typed(*words, "--child", "you", pin=PIN)
+        assert done.code == 0, done.err
+        return str(done.out.rpartition("[")[2].strip("]\n"))
+
+    rests = given("pause", "--for", "1h")
+    assert shown("Limits are resting")
+    locks = given("lock")
+    assert shown("has paused the PC")
+    assert typed("release", locks, pin=PIN).code == 0
+    assert shown("Limits are resting")
+    assert typed("release", rests, pin=PIN).code == 0
+
+
+def test_the_doctor_says_each_thing_once_and_in_words(typed) -> None:
+    lines = [line.strip(" +-!") for line in typed("doctor").out.splitlines()]
+    assert len(lines) == len(set(lines))
+    assert not {"scan", "start-events", "exec-gate"} & {line.partition(":")[0] for line in lines}
+
+
 def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, home: Household) -> None:
     for name in ("discord", "Discord", "minecraft"):
         told = typed("why", name, "--child", "you")
@@ -128,7 +163,7 @@ def test_why_knows_programs_by_their_names_and_sites_by_their_addresses(typed, h
 
 
 def test_a_request_is_listed_and_answered(typed) -> None:
-    assert typed("request", "20m", "--text", "film").code == 0
+    assert typed("request", "+20m", "--text", "film").code == 0
     listed = typed("request").out
     assert "time 20 min (film) [open]" in listed
     assert "asked: time 20 min (film)" in typed("status").out

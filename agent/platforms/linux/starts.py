@@ -47,7 +47,7 @@ _DATA = struct.Struct("=IIII")
 _AT_WHAT, _AT_DATA = 36, 52
 _BATCH = 2048
 
-_ADVICE = "Run Fairtime as a system service (root, outside any container); until then programs are found by the scan."
+_ADVICE = "Run Fairtime as a system service (root, outside any container)."
 
 
 class StartEvents:

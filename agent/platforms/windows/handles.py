@@ -22,6 +22,10 @@ _INVALID_PARAMETER = 87
 _TOKEN_QUERY, _TOKEN_USER = 0x8, 1
 _LONGEST = 32_768
 _SIGNALLED = 0
+_IMAGE_FILE_MAPPING = 44
+"""ProcessImageFileMapping: is this file what the process was made from?"""
+_NOT_TOLD = frozenset({0xC0000002, 0xC0000003, 0xC0000022})
+"""STATUS_NOT_IMPLEMENTED, STATUS_INVALID_INFO_CLASS, STATUS_ACCESS_DENIED."""
 
 _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
 _advapi = ctypes.WinDLL("advapi32", use_last_error=True)
@@ -43,6 +47,9 @@ _advapi.GetTokenInformation.argtypes = [
 _advapi.ConvertSidToStringSidW.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
 for _name in ("NtSuspendProcess", "NtResumeProcess"):
     getattr(_ntdll, _name).argtypes = [wintypes.HANDLE]
+_ntdll.NtQueryInformationProcess.argtypes = [
+    wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p,
+]  # fmt: skip
 _family = getattr(_kernel, "GetPackageFamilyName", None)
 if _family is not None:
     _family.argtypes = [wintypes.HANDLE, ctypes.POINTER(ctypes.c_uint32), wintypes.LPWSTR]
@@ -97,6 +104,14 @@ class Handle:
             return ""
         # The rest of a family's name is a hash of its publisher.
         return buffer.value.rpartition("_")[0]
+
+    def runs(self, file: int) -> bool | None:
+        """Whether it was made from this open file, wherever that was moved since; ``None`` where Windows does not tell."""
+        handle = wintypes.HANDLE(file)
+        status = _ntdll.NtQueryInformationProcess(
+            self.raw, _IMAGE_FILE_MAPPING, ctypes.byref(handle), ctypes.sizeof(handle), None
+        )
+        return None if status & 0xFFFFFFFF in _NOT_TOLD else status == 0
 
     def sid(self) -> str:
         """Whose it is.  ``OSError`` where Windows does not tell."""

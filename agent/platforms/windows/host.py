@@ -24,14 +24,26 @@ from agent.model.snapshot import Snapshot
 from agent.platforms.base import Ability, Account, Finding, Resolver, Start, let_in
 from agent.platforms.tending import Tending
 from agent.platforms.waking import Waking
-from agent.platforms.windows import abilities, accounts, handles, health, lanes, machine, nrpt, privileges, tokens
+from agent.platforms.windows import (
+    abilities,
+    accounts,
+    evidence,
+    handles,
+    health,
+    lanes,
+    machine,
+    nrpt,
+    privileges,
+    tokens,
+)
 from agent.platforms.windows.accounts import Owners, Person
 from agent.platforms.windows.appevents import Denied
 from agent.platforms.windows.appwatch import AppWatch
 from agent.platforms.windows.clock import WindowsClock
+from agent.platforms.windows.evidence import Evidence
 from agent.platforms.windows.handles import Handle
 from agent.platforms.windows.holding import Holder
-from agent.platforms.windows.identity import MOST, Identifier, hashed
+from agent.platforms.windows.identity import Identifier
 from agent.platforms.windows.presence import Presence
 from agent.platforms.windows.processes import ProcessTable, SidOf
 from agent.platforms.windows.rights import ANYBODY
@@ -68,8 +80,8 @@ class WindowsHost:
         self._names: tuple[str, ...] = ()
         self._owners = Owners()
         self._identifier = Identifier()
-        self._identifier.hash_later = self._hash_later
-        self._hashing: dict[str, asyncio.Future[str]] = {}
+        self._identifier.later = self._study
+        self._studying: dict[str, asyncio.Future[Evidence]] = {}
         self._waking = Waking()
         self._table = ProcessTable(self._identifier.running, sid_of)
         self._watching = Watching(
@@ -81,10 +93,15 @@ class WindowsHost:
         self._stopping = Stopping(self._table.line)
         self._presence = Presence(self._table, self._waking, self._stop_all, system)
         self._sites = lanes.sites(self._account_sid) if guarded else None
-        self._programs = lanes.programs(self._account_sid, self._path_of, lambda _: ()) if guarded else None
+        self._programs = (
+            lanes.programs(self._account_sid, self._path_of, self._identifier.publishers) if guarded else None
+        )
         self._tending = Tending(self._programs)
         self._site_tending = Tending(self._sites)
         self._denials = AppWatch(self._denied)
+        self._stale = False
+        """More is known of programs or accounts than when the lanes were put in force."""
+        self._refreshing: asyncio.Future[None] | None = None
         self._kept: Millis | None = None
         self._resolved: Millis | None = None
         self._people = 0
@@ -118,8 +135,8 @@ class WindowsHost:
         await self._stopping.close()
         await asyncio.to_thread(self._presence.close)
         self._watching.close()
-        pending, self._hashing = self._hashing, {}
-        await asyncio.gather(*pending.values())
+        pending, self._studying = self._studying, {}
+        await asyncio.gather(*pending.values(), *([self._refreshing] if self._refreshing is not None else []))
 
     # ---- seeing --------------------------------------------------------------------------------------------------
 
@@ -284,6 +301,7 @@ class WindowsHost:
         if self._kept is not None and now - self._kept < _HOUSEKEEPING:
             return
         self._kept = now
+        self._refresh()
         self._identifier.keep(frozenset(process.program.path for process in self._table.processes))
         sids = self._presence.sids()
         if sids != self._logged_in or self._resolved is None or now - self._resolved >= _ACCOUNTS:
@@ -299,18 +317,36 @@ class WindowsHost:
             self._people += 1
             self._watching.watch(owners)
             self._presence.watch(owners)
+            self._stale = True
 
-    def _hash_later(self, path: str) -> None:
-        if path in self._hashing:
+    def _refresh(self) -> None:
+        """Put the lanes in force anew, in a thread, where they may be written better than before."""
+        if self._refreshing is not None:
+            if not self._refreshing.done():
+                return
+            job, self._refreshing = self._refreshing, None
+            job.result()
+        if self._stale and (self._sites is not None or self._programs is not None):
+            self._stale = False
+            self._refreshing = asyncio.get_running_loop().run_in_executor(None, self._put_again)
+
+    def _put_again(self) -> None:
+        for lane in (self._sites, self._programs):
+            if lane is not None:
+                lane.refresh()
+
+    def _study(self, path: str, digest: bool) -> None:
+        if path in self._studying:
             return
-        job = asyncio.get_running_loop().run_in_executor(None, hashed, path, MOST)
-        self._hashing[path] = job
-        job.add_done_callback(partial(self._hashed, path))
+        job = asyncio.get_running_loop().run_in_executor(None, partial(evidence.of_file, path, digest=digest))
+        self._studying[path] = job
+        job.add_done_callback(partial(self._studied, path, digest))
 
-    def _hashed(self, path: str, job: asyncio.Future[str]) -> None:
-        if self._hashing.pop(path, None) is not None and not job.cancelled():
-            self._identifier.learn(path, job.result())
-            self._watching.renew()
+    def _studied(self, path: str, digest: bool, job: asyncio.Future[Evidence]) -> None:
+        if self._studying.pop(path, None) is not None and not job.cancelled():
+            self._identifier.learn(path, job.result(), digest)
+            self._stale = True
+            self._watching.renew(path)
 
     def _path_of(self, digest: str) -> str | None:
         """Where a file with this hash was seen."""

@@ -1,17 +1,16 @@
 """Who a running program is: its file, whether its account could have made it, what it carries, and what it runs.
 
 The path is that of the image which Windows has mapped, with links followed and drive letters as this service has them, so
-letters that a child makes (``subst``) change nothing.  A running image cannot be written to, only moved; so what is hashed is
-read at the start of each process anew and remembered no longer than that process.
+letters that a child makes (``subst``) change nothing.  Hash and signature are told by ``evidence``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import PureWindowsPath
 
@@ -22,29 +21,33 @@ import psutil
 
 from agent.model.program import ProgramId
 from agent.platforms.inside import interpreters
+from agent.platforms.windows import evidence
 from agent.platforms.windows.accounts import Person
+from agent.platforms.windows.authenticode import NONE, Signature
+from agent.platforms.windows.evidence import Evidence
 from agent.platforms.windows.handles import Handle
 from agent.platforms.windows.permissions import Permissions
 
 log = logging.getLogger(__name__)
 
-HASH_NOW = 1 << 22
-"""Bytes that are hashed on the spot, some milliseconds; larger files later."""
-MOST = 1 << 29
-"""Bytes beyond which a file is not hashed."""
+MOST_SIGNED, MOST_PUBLISHERS = 512, 256
 _ALSO_OWN = re.compile(r"^(wine|busybox|loader|env|flatpak|snap|emulator)$")
 """Kinds of interpreters that are none on Windows."""
 
 
 class Identifier:
-    """``hash_later`` takes a path whose file is too large to be read on the spot; ``None``: it is read all the same."""
+    """``later`` takes a path whose file is too large to be read on the spot, or need not be, and whether it is to be hashed, too;
+    what was found is for ``learn``.  ``None``: it is read on the spot all the same."""
 
     def __init__(self) -> None:
         self.permissions = Permissions()
-        self.hash_later: Callable[[str], None] | None = None
+        self.later: Callable[[str, bool], None] | None = None
         self._windows = os.environ.get("SYSTEMROOT", r"C:\Windows")
-        self._hashes: dict[str, str] = {}
+        self._large: dict[str, Evidence] = {}
         """By path, for as long as a process of that file runs (see ``keep``)."""
+        self._signed: OrderedDict[str, tuple[tuple[int, int], Signature]] = OrderedDict()
+        """Of files that no child can change: path → (time and size, who signed it)."""
+        self._publishers: dict[str, set[str]] = {}
 
     def running(self, handle: Handle, person: Person) -> ProgramId | None:
         """The program of a process; ``None`` when it is gone or has no image."""
@@ -54,7 +57,7 @@ class Identifier:
         kind = _kind(path)
         if kind:
             return self._inside(kind, path, _words(handle.pid), person, handle.pid)
-        return self._finish(path, person, package=handle.package())
+        return self._finish(path, person, package=handle.package(), handle=handle)
 
     def file(self, path: str, person: Person) -> ProgramId | None:
         """What ``path`` would be if ``person`` ran it; ``None`` when there is no such program."""
@@ -62,20 +65,32 @@ class Identifier:
         if not os.path.isfile(real):
             return None
         found = self._finish(real, person)
-        digest = found.sha256 or hashed(real, MOST)
+        known = evidence.of_file(real)
+        self._remember(known.signature)
         return ProgramId(
-            name=found.name, path=found.path, sha256=digest, protected=found.protected, application=found.application
-        )
+            name=found.name, path=found.path, sha256=known.sha256, signer=known.signature.signer,
+            product=known.signature.product, protected=found.protected, application=found.application,
+        )  # fmt: skip
 
-    def learn(self, path: str, digest: str) -> None:
-        """The hash of a file that was too large to be read on the spot."""
-        self._hashes[path.casefold()] = digest
+    def learn(self, path: str, found: Evidence, digest: bool) -> None:
+        """What ``later`` was asked for, in its words."""
+        self._remember(found.signature)
+        if digest:
+            self._large[path.casefold()] = found
+        elif (stamp := _stamp(path)) is not None:
+            self._signed[path.casefold()] = stamp, found.signature
+            while len(self._signed) > MOST_SIGNED:
+                self._signed.popitem(last=False)
 
     def keep(self, paths: frozenset[str]) -> None:
-        """Forget the hashes of files that no known process runs any more: they can be written to again."""
-        if self._hashes:
+        """Forget what is known of files that no known process runs any more, and that can be written to again."""
+        if self._large:
             low = {path.casefold() for path in paths}
-            self._hashes = {path: digest for path, digest in self._hashes.items() if path in low}
+            self._large = {path: found for path, found in self._large.items() if path in low}
+
+    def publishers(self, signer: str) -> frozenset[str]:
+        """The full names of a signer's certificates that were seen here."""
+        return frozenset(self._publishers.get(signer, ()))
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
@@ -102,41 +117,65 @@ class Identifier:
             return identity
         return ProgramId(name=identity.name, path=identity.path, interpreter=identity.interpreter)
 
-    def _finish(self, path: str, person: Person, *, package: str = "", interpreter: str = "") -> ProgramId:
+    def _finish(
+        self, path: str, person: Person, *, package: str = "", interpreter: str = "", handle: Handle | None = None
+    ) -> ProgramId:
         safe = self.permissions.protected(path, person)
+        own = f"{path}\\".casefold().startswith(f"{self._windows}\\".casefold())
+        if not safe:
+            known = self._evidence(path, handle)
+        else:
+            # An app's maker is told by its package, and what is Windows' own is signed elsewhere.
+            known = Evidence("", NONE if own or package or interpreter else self._of_safe(path))
         return ProgramId(
             name=_clean(PureWindowsPath(path).name),
             path=_clean(path),
-            sha256="" if safe else self._hash(path),
+            sha256=known.sha256,
+            signer=known.signature.signer,
+            product=_clean(known.signature.product),
             package=f"appx:{package}" if package and safe else "",
             protected=safe,
-            application=not f"{path}\\".casefold().startswith(f"{self._windows}\\".casefold()),
+            application=not own,
             interpreter=_clean(interpreter),
         )
 
-    def _hash(self, path: str) -> str:
-        known = self._hashes.get(path.casefold())
+    def _evidence(self, path: str, handle: Handle | None) -> Evidence:
+        """Of a file that its account may change."""
+        known = self._large.get(path.casefold())
         if known is not None:
             return known
-        try:
-            small = os.stat(path).st_size <= HASH_NOW
-        except OSError:
-            return ""
-        if small or self.hash_later is None:
-            return hashed(path, MOST)
-        self.hash_later(path)
-        return ""
+        stamp = _stamp(path)
+        if stamp is None:
+            return Evidence()
+        if stamp[1] > evidence.AT_ONCE and self.later is not None:
+            self.later(path, True)
+            return Evidence()
+        found = evidence.of_file(path, handle)
+        self._remember(found.signature)
+        return found
+
+    def _of_safe(self, path: str) -> Signature:
+        key, stamp = path.casefold(), _stamp(path)
+        at, known = self._signed.get(key, (None, NONE))
+        if stamp is None or at == stamp:
+            return known
+        if self.later is None:
+            self.learn(path, Evidence("", evidence.of_file(path, digest=False).signature), False)
+            return self._signed[key][1] if key in self._signed else NONE
+        self.later(path, False)
+        return NONE
+
+    def _remember(self, signature: Signature) -> None:
+        if signature.full and (signature.signer in self._publishers or len(self._publishers) < MOST_PUBLISHERS):
+            self._publishers.setdefault(signature.signer, set()).add(signature.full)
 
 
-def hashed(path: str, most: int) -> str:
-    """SHA-256 in lower-case hexadecimal; empty when the file cannot be read or is larger than ``most`` bytes."""
+def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > most:
-                return ""
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = os.stat(path)
     except OSError:
-        return ""
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _kind(path: str) -> str:

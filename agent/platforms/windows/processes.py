@@ -93,10 +93,12 @@ class ProcessTable:
         found = tree((*entries, *(Entry(pid, created, 0, 0, "") for pid, created in gone)), wanted)
         return {key: entry for key, entry in found.items() if key not in gone}
 
-    def renew(self) -> list[Process]:
-        """Identify again (a hash or a signature became known); those that changed."""
-        changed = []
+    def renew(self, path: str) -> list[Process]:
+        """Identify again what runs from this file (its hash or its signature became known); those that changed."""
+        changed, low = [], path.casefold()
         for key, old in list(self._mine.items()):
+            if old.program.path.casefold() != low:
+                continue
             person = self._owners.people.get(old.account)
             handle = _open(key)
             if handle is None or person is None:

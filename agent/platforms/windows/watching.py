@@ -73,10 +73,12 @@ class Watching:
             return
         self._judge(new)
 
-    def renew(self) -> None:
-        """Programs may be known better than before."""
-        self._judge(self.table.renew())
-        self._awake()
+    def renew(self, path: str) -> None:
+        """The programs of this file may be known better than before."""
+        changed = self.table.renew(path)
+        if changed:
+            self._judge(changed)
+            self._awake()
 
     def _started(self, pid: int, tries: int = 0) -> None:
         """The hot path: Windows tells of a new process in one of our jobs."""

@@ -181,7 +181,7 @@ def start() -> None:
             win32service.StartService(service, None)
         except pywintypes.error as error:
             if error.winerror != winerrors.SERVICE_ALREADY_RUNNING:
-                raise winerrors.os_error(error) from error
+                raise _refused("Fairtime's service does not start", winerrors.os_error(error)) from error
         _wait(service, win32service.SERVICE_RUNNING, "start")
 
 

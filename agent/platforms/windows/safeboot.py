@@ -21,12 +21,15 @@ def register(service: str) -> None:
 
 
 def forget(service: str) -> None:
-    """Take that back; success when there is nothing."""
+    """Take that back; success when there is nothing.  Where Windows had no list of its own (Wine), ours goes with its entry."""
     for key in keys(service):
         try:
             winreg.DeleteKey(winreg.HKEY_LOCAL_MACHINE, key)
         except FileNotFoundError:
             continue
+    for above in (*(rf"{BASE}\{mode}" for mode in MODES), BASE):
+        if _empty(above):
+            winreg.DeleteKey(winreg.HKEY_LOCAL_MACHINE, above)
 
 
 def registered(service: str) -> bool:
@@ -37,6 +40,14 @@ def registered(service: str) -> bool:
 def keys(service: str) -> tuple[str, ...]:
     """The registry keys below ``HKEY_LOCAL_MACHINE``."""
     return tuple(rf"{BASE}\{mode}\{service}" for mode in MODES)
+
+
+def _empty(key: str) -> bool:
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as found:
+            return winreg.QueryInfoKey(found)[:2] == (0, 0)
+    except FileNotFoundError:
+        return False
 
 
 def _kind(key: str) -> object:

@@ -57,7 +57,7 @@ bench: setup ## the figures of the design, each with its bar
 pictures: setup desktop-packages ## pictures of tray, notice and summary
 	$(BIN)/python -m tests.pictures
 
-package: setup ## program, .deb, .rpm, licences and bill of materials in dist/; CHECK=1 builds twice and compares
+package: setup ## program, .deb, .rpm, Windows test build (WINDOWS_LAB), licences, bill of materials; CHECK=1 builds twice
 	@$(BIN)/python -m installer $(if $(CHECK),--check)
 
 fuzz: setup ## a million broken DNS packets from both sides, other ones each time

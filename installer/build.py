@@ -33,3 +33,14 @@ def build(*, again: bool) -> list[Path]:
         packages.write_changelogs(SHARE, inside.version, epoch)
         made += packages.build(inside.version, epoch, DIST)
     return made
+
+
+def build_for_windows() -> list[Path]:
+    """Windows' installer, a test build elsewhere; none where it cannot be made, and the reason is told."""
+    from installer.windows import packages
+
+    why = packages.why_not()
+    if why:
+        print(f"The installer for Windows was not built: {why}.", file=sys.stderr)
+        return []
+    return [packages.build(contents.read().version, freeze.epoch(), DIST, SHARE)]

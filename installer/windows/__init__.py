@@ -1,0 +1,1 @@
+"""The installer for Windows: the NSIS script, and what builds it."""

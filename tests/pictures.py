@@ -25,6 +25,7 @@ from agent.model.grant import Request
 from agent.model.verdict import Constraint, Notify, Verdict
 from agent.tray.face import Face
 from agent.tray.icon import icon
+from installer.windows import python as windows
 from tests.sites import browsing, netlab
 
 HERE = Path(__file__).resolve().parent
@@ -199,6 +200,15 @@ def site_pictures(folder: Path) -> str:
     return why
 
 
+def windows_picture(folder: Path) -> str:
+    """The tray on Windows' desktop as Wine has it; why not otherwise."""
+    why = windows.why_not()
+    if not why:
+        taken = [*windows.command(), "-m", "tests.windows.photos", str((folder / "windows-tray.png").resolve())]
+        subprocess.run(taken, cwd=HERE.parent, stdin=subprocess.DEVNULL, check=True, timeout=600)
+    return why
+
+
 TITLES = {
     "tray-menu": "The child's menu: the time left and today's programs",
     "tray-guardian": "A guardian's rows in the child's menu; each asks for the PIN",
@@ -215,6 +225,7 @@ TITLES = {
     "site-firefox-rtl": "And in Arabic",
     "site-chromium-own": "Chromium's own page, where its rules say no before a name is asked for",
     "site-firefox-own": "Firefox's",
+    "windows-tray": "Windows' tray icon with a notice, and its menu, on the empty desktop that Wine has",
 }
 
 
@@ -269,9 +280,18 @@ def main(arguments: list[str] | None = None) -> int:
     if why:
         print(f"no pictures of a site that is not open: {why}", file=sys.stderr)
         failed = 1
+    why = windows_picture(wanted.folder)
+    if why:
+        print(f"no picture of the tray on Windows: {why}", file=sys.stderr)
     # README and the guides show some of them; they are kept in the tree, made here and never by hand.
     kept = HERE.parent / "docs" / "pictures"
-    for name in ("tray-menu", "notice", "summary", *(name for name in TITLES if name.startswith("site-"))):
+    for name in (
+        "tray-menu",
+        "notice",
+        "summary",
+        "windows-tray",
+        *(name for name in TITLES if name.startswith("site-")),
+    ):
         if (wanted.folder / f"{name}.png").is_file():
             shutil.copyfile(wanted.folder / f"{name}.png", kept / f"{name}.png")
     print(index(wanted.folder))

@@ -27,7 +27,8 @@ COMMANDS = {
     "keys": ("keys",),
     "audit": ("audit",),
     "simulate": ("simulate",),
-    "service": ("service", "tray", "dialog", "resolver", "job"),
+    "service": ("service", "tray", "dialog", "resolver"),
+    "job": ("job",),
 }
 """The modules of commands, in the order of the help, and what each adds."""
 _LESS = re.compile(r"-\d[\dhms]*")

@@ -1,4 +1,4 @@
-"""Commands that become another process: the service, the tray, a job."""
+"""Commands that become another process: the service, the tray."""
 
 from __future__ import annotations
 
@@ -34,9 +34,6 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one = sub.add_parser("resolver")
     one.add_argument("socket", type=int)
     one.set_defaults(run=_resolver)
-    one = sub.add_parser("job")
-    one.add_argument("name")
-    one.set_defaults(run=_job)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -72,9 +69,3 @@ def _resolver(options: argparse.Namespace) -> int:
     # As itself, too.
     words = resolver(options.socket)
     os.execv(words[0], words)
-
-
-def _job(options: argparse.Namespace) -> int:
-    from agent.service.jobs import serve
-
-    return serve(options.name)

@@ -12,48 +12,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from agent import bundle
 from agent.errors import FairtimeError, HostError
+from agent.service.job import AS, LIMITS, Limit
 
 log = logging.getLogger(__name__)
 
 MAX_ANSWER = 8 * 1024 * 1024
-MAX_FILE = 1024 * 1024 * 1024
-"""Bytes of a file that a job may write to: one that was opened for it."""
-
-
-class Limit(NamedTuple):
-    """What a job may use.  ``memory`` is address space, of which a fresh Python takes some 60 MiB."""
-
-    seconds: float = 30.0
-    memory: int = 1024 * 1024 * 1024
-
-
-LIMITS: Mapping[str, Limit] = {
-    # Six million names, and a PC that does other things besides; the processor's time is limited to as much.
-    "list": Limit(seconds=300.0, memory=256 * 1024 * 1024),
-    "book": Limit(seconds=600.0, memory=512 * 1024 * 1024),
-}
-"""Of jobs that need more time or less memory than usual."""
-AS = "FAIRTIME_JOB_AS"
 _KEPT = ("SYSTEMROOT", "PATH") if sys.platform == "win32" else ()
 """Of this process's environment: without SystemRoot no Python starts on Windows, and its DLLs are looked for in PATH."""
 _BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **{name: os.environ[name] for name in _KEPT if name in os.environ}}
-NAMES: Mapping[str, str] = {
-    "verify": "agent.trust.verify",
-    "summary": "agent.summary.job",
-    "calendar": "agent.service.calendar",
-    "grants": "agent.trust.grants",
-    "publisher": "agent.trust.publisher",
-    "list": "agent.filter.lists.reading",
-    "book": "agent.filter.lists.binding",
-    "why-site": "agent.filter.why",
-    "short-groups": "agent.filter.short",
-}
-"""Jobs, and the modules whose ``run(request: bytes) -> bytes`` does them; imported in the job's process only."""
 
 
 class JobFailed(FairtimeError):
@@ -116,16 +86,6 @@ def _account(uid: int | None) -> dict[str, str]:
     return {AS: f"{uid} {found.pw_gid} {' '.join(map(str, groups))}"}
 
 
-def _become(account: str) -> None:
-    """Give up every right but those of the account; there is no way back (setresuid(2), capabilities(7))."""
-    if sys.platform != "linux":
-        raise HostError("A job cannot change its account here", "Run the service as this account.")
-    uid, gid, *groups = map(int, account.split())
-    os.setgroups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-
-
 def _kill_all(process: asyncio.subprocess.Process) -> None:
     if sys.platform == "win32":
         process.kill()
@@ -159,32 +119,6 @@ async def _read(stream: asyncio.StreamReader, most: int, name: str) -> bytes:
             raise _failed(name, "its answer is too long")
         parts.append(part)
     return b"".join(parts)
-
-
-def serve(name: str) -> int:
-    """Be the job: the other end of ``run``."""
-    from importlib import import_module
-
-    if name not in NAMES:
-        raise FairtimeError(f"There is no job “{name}”", "Jobs are started by the service, not by people.")
-    if sys.platform == "linux":
-        import resource
-
-        limit = LIMITS.get(name, Limit())
-        resource.setrlimit(resource.RLIMIT_AS, (limit.memory, limit.memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (int(limit.seconds), int(limit.seconds)))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    request = sys.stdin.buffer.read()
-    module = import_module(NAMES[name])
-    if AS in os.environ:
-        # What comes from this program's own files is loaded before: the account need not be able to read them.
-        module.prepare()
-        _become(os.environ[AS])
-    answer: bytes = module.run(request)
-    sys.stdout.buffer.write(answer)
-    sys.stdout.buffer.flush()
-    return 0
 
 
 def _failed(name: str, why: str) -> JobFailed:

@@ -53,3 +53,18 @@ def test_the_service_holds_nothing_heavy() -> None:
     loaded = set(done.stdout.split())
     assert "agent.service.loop" in loaded
     assert sorted(loaded & HEAVY.keys()) == []
+
+
+def test_a_job_starts_with_what_it_needs_alone() -> None:
+    """One is started for every policy and every yes: a second of a slow PC is what its parent waits."""
+    script = (
+        "import io, sys\nfrom agent.cli import main\nfrom agent.service import job\n"
+        "job.import_module = lambda name: sys.exit('ready')\nsys.stdin = io.TextIOWrapper(io.BytesIO())\n"
+        "try:\n    main(['job', 'verify'])\nexcept SystemExit as error:\n    assert error.code == 'ready', error.code\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "agent.service.job" in loaded
+    assert sorted(loaded & {"asyncio", "agent.platforms", "agent.service.jobs", "agent.service.loop", *HEAVY}) == []

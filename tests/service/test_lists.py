@@ -15,7 +15,7 @@ from agent.clock import Millis
 from agent.errors import FairtimeError, ListError, NotFound, Refused, StoreError
 from agent.filter.lists import archives
 from agent.filter.lists.book import Book
-from agent.service import jobs, listfiles, lists
+from agent.service import job, jobs, listfiles, lists
 from agent.service.listfiles import INDEX, SPARE
 from agent.service.lists import Lists
 from agent.trust import publisher, signing
@@ -402,7 +402,7 @@ async def test_a_job_that_takes_too_long_changes_nothing(
     kept: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await kept.ensure()
-    monkeypatch.setitem(jobs.LIMITS, "list", jobs.Limit(seconds=0.05))  # type: ignore[arg-type]  # a dict
+    monkeypatch.setitem(job.LIMITS, "list", job.Limit(seconds=0.05))  # type: ignore[arg-type]  # a dict
     before = files(kept)
     with pytest.raises(jobs.JobFailed, match="took longer"):
         await put(kept, "games", text(tmp_path, "a.example"))

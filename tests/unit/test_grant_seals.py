@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from agent.errors import TrustError
 from agent.model.grant import Grant
 from agent.model.policy import PAYLOAD_TYPE
-from agent.service import jobs
+from agent.service import job
 from agent.service.seals import KEY as KEY_FILE
 from agent.service.seals import Seals, keep_key
 from agent.service.store import Store
@@ -162,7 +162,7 @@ def test_a_bad_question_to_the_job_is_an_answer() -> None:
     )
     assert answer.reason == "root"
     assert answer.title
-    assert jobs.NAMES["grants"] == "agent.trust.grants"
+    assert job.NAMES["grants"] == "agent.trust.grants"
 
 
 def test_rows_come_back_as_they_were_signed(tmp_path: Path) -> None:

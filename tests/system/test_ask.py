@@ -54,10 +54,11 @@ class Game:
         ).check()
         self.process: Started | None = None
 
-    def start(self) -> None:
+    def start(self, before: str = "") -> None:
+        """Start it from a shell that does ``before`` first."""
         self._collect()
         self.process = self.session.spawn(
-            f"exec ./{self.name} -c 'echo yes > {self.flag}; while :; do sleep 0.1; done'"
+            f"{before}exec ./{self.name} -c 'echo yes > {self.flag}; while :; do sleep 0.1; done'"
         )
 
     @property
@@ -131,8 +132,23 @@ def test_its_own_account_cannot_let_it_go_on(pc: Box, session: Session, game: Ga
     ):
         assert not session.run(attack, timeout=20).ok, attack
     assert not game.ran
-    session.run(f"kill -TERM {pid}")  # it may end it, but not let it run first
+    # It may end it: to a frozen program that does not mind signals, and this one never came to say so, any that ends is a kill
+    # (complete_signal() of the kernel).  What it may not is let it run first, or leave anything behind.
+    session.run(f"kill -TERM {pid}").check()
+    pc.until(f"! pgrep {' '.join(ALIVE)} {game.name}", within=5)
+    pc.until(f"! ls -d /sys/fs/cgroup/user.slice/user-*.slice/fairtime-held-{pid}-*", within=5)
+    assert not game.ran
+
+
+def test_signals_that_it_does_not_mind_leave_it_where_it_is(pc: Box, session: Session, game: Game) -> None:
+    """Whoever starts a program may have it ignore what ends others."""
+    game.start("trap '' TERM HUP INT; ")
+    game.request()
+    pid = game.pid
+    session.run(f"for n in TERM HUP INT CONT; do kill -$n {pid}; done").check()
     time.sleep(1)
+    assert game.pid == pid
+    assert "fairtime-held" in pc.read(f"/proc/{pid}/cgroup")
     assert not game.ran
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import stat
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer import freeze
 from installer.build import SHARE, build
 from installer.linux import packages
-from tests.system import reach
+from installer.linux.table import rows
+from tests.system import image, reach
 from tests.system.box import Box, Done
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +32,6 @@ LEFT = (
 """What a package manager, systemd and a day's use write by themselves: its own books, logs, caches, homes, spare copies of the
 account files.  docs/guides/guardian.md says so, too."""
 
-Entry = tuple[str, int, int, int, bytes, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Packages:
@@ -43,22 +41,38 @@ class Packages:
     new: Path
 
 
-def make(folder: Path) -> Packages:
-    """Build this checkout (once) and its packages into ``folder``."""
+def make() -> Packages:
+    """Build this checkout and its packages, each once: what was made of the very same is taken again."""
     if not freeze.fresh() or not (SHARE / "licences.html").exists():
         build(again=False)
-    grown = folder / "grown"
-    shutil.copytree(freeze.PROGRAM, grown, symlinks=True)
-    inside = grown / "_internal"
-    (inside / "version").write_text(NEW, encoding="ascii")
-    (inside / "new-in-this-version").write_text("x", encoding="ascii")
-    (inside / "policies/examples/class.toml").unlink()
-    made = [
-        packages.build(version, freeze.epoch(), folder, program=program, kinds=("deb", "rpm"))
-        for version, program in ((OLD, freeze.PROGRAM), (NEW, grown))
-    ]
-    shutil.rmtree(grown)
-    return Packages(*(pair[0] for pair in made))
+    folder = image.BUILD / "packages" / _made_of()
+    found = Packages(*(folder / Path(deb(version)).name for version in (OLD, NEW)))
+    if not folder.exists():
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.parent.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            grown, made = Path(place, "grown"), Path(place, "made")
+            shutil.copytree(freeze.PROGRAM, grown, symlinks=True)
+            made.mkdir()
+            inside = grown / "_internal"
+            (inside / "version").write_text(NEW, encoding="ascii")
+            (inside / "new-in-this-version").write_text("x", encoding="ascii")
+            (inside / "policies/examples/class.toml").unlink()
+            for version, program in ((OLD, freeze.PROGRAM), (NEW, grown)):
+                packages.build(version, freeze.epoch(), made, program=program, kinds=("deb",))
+            made.rename(folder)
+    return found
+
+
+def _made_of() -> str:
+    """What the packages are made of, in short."""
+    digest = hashlib.sha256(f"{freeze.KEY.read_text(encoding='ascii')} {freeze.epoch()}".encode())
+    for row in rows(SHARE):
+        digest.update(f"\0{row.place} {row.mode}\0".encode() + row.content())
+    for path in sorted([*(ROOT / "installer").rglob("*"), Path(__file__)]):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def cleaned(box: Box, made: Packages) -> None:
@@ -74,9 +88,6 @@ def cleaned(box: Box, made: Packages) -> None:
     folder.mkdir(parents=True)
     for one in (made.old, made.new):
         shutil.copy2(one, folder)
-        shutil.copy2(
-            one.parent / one.name.replace("fairtime_", "fairtime-").replace("_amd64.deb", "-1.x86_64.rpm"), folder
-        )
 
 
 def apt(box: Box, *words: str, timeout: float = 300) -> Done:
@@ -86,47 +97,3 @@ def apt(box: Box, *words: str, timeout: float = 300) -> Done:
 
 def deb(version: str) -> str:
     return f"{PLACE}/fairtime_{version}_{packages._architecture()}.deb"
-
-
-def snapshot(root: Path) -> dict[str, Entry]:
-    """Everything on the disk but ``LEFT``: kind, rights, owners, ACL, content."""
-    found: dict[str, Entry] = {}
-    for folder, folders, names in os.walk(root):
-        at = os.path.relpath(folder, root)
-        base = "" if at == "." else f"{at}/"
-        folders[:] = [name for name in folders if not _left(f"{base}{name}/")]
-        for name in [*folders, *names]:
-            if _left(base + name):
-                continue
-            path = os.path.join(folder, name)
-            info = os.lstat(path)
-            kind, content, closed = stat.S_IFMT(info.st_mode), "", b""
-            if stat.S_ISLNK(info.st_mode):
-                content = os.readlink(path)
-            elif stat.S_ISREG(info.st_mode):
-                content = _hash(path)
-            if not stat.S_ISLNK(info.st_mode) and "system.posix_acl_access" in os.listxattr(path):
-                closed = os.getxattr(path, "system.posix_acl_access")
-            found[base + name] = (str(kind), stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, closed, content)
-    return found
-
-
-def differences(before: dict[str, Entry], after: dict[str, Entry]) -> list[str]:
-    """Lines that say what differs."""
-    gone = [f"gone: {name}" for name in before.keys() - after.keys()]
-    new = [f"new: {name}" for name in after.keys() - before.keys()]
-    other = [
-        f"other: {name}: {before[name]} {after[name]}"
-        for name in before.keys() & after.keys()
-        if before[name] != after[name]
-    ]
-    return sorted([*gone, *new, *other])
-
-
-def _left(name: str) -> bool:
-    return any(name == one or (one.endswith("/") and name.startswith(one)) for one in LEFT)
-
-
-def _hash(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import pytest
 
 from tests.system import image, install
 from tests.system.box import Box
+from tests.system.snapshots import Snapshots
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN = 6
@@ -274,24 +273,6 @@ def test_the_unit_is_as_it_was_written(box: Box) -> None:
 # ---- away and back -------------------------------------------------------------------------------------------------
 
 
-def tree(root: Path) -> dict[str, object]:
-    """Everything on a disk that an installation may touch: kind, rights, owner, content, and of files the time."""
-    found: dict[str, object] = {}
-    for top in ("etc", "usr", "var"):
-        for folder, names, files in os.walk(root / top):
-            names[:] = [n for n in names if not os.path.join(folder, n).startswith(str(root / "usr/lib/fairtime"))]
-            if folder.startswith(str(root / "var/lib/fairtime")):
-                continue
-            for name in [*names, *files]:
-                path = Path(folder, name)
-                info = path.lstat()
-                what: object = os.readlink(path) if path.is_symlink() else ""
-                if stat.S_ISREG(info.st_mode):
-                    what = hashlib.sha256(path.read_bytes()).hexdigest()
-                found[str(path.relative_to(root))] = (info.st_mode, info.st_uid, info.st_gid, what)
-    return found
-
-
 def test_away_is_as_it_was_byte_for_byte(tmp_path: Path) -> None:
     """On a disk of its own, which never boots: with the real pam-auth-update, groups and folders of Debian."""
     disk = image.copy(image.place() / f"away-{os.getpid()}.ext4")
@@ -304,17 +285,17 @@ def test_away_is_as_it_was_byte_for_byte(tmp_path: Path) -> None:
                 check=True,
                 env={**install.CLEAN, "DEBIAN_FRONTEND": "noninteractive"},
             )
-            before = tree(root)
+            # Everything that an installation may touch.
+            look = Snapshots(root, ("etc/", "usr/", "var/"), left=("usr/lib/fairtime/", "var/lib/fairtime/"))
+            before = look.take()
             install.install(root)
             assert "fairtime" in (root / STACK.lstrip("/")).read_text()
             script = ROOT / "installer" / "linux" / "install.sh"
             subprocess.run(["sh", str(script), "--root", str(root), "--uninstall"], check=True, env=install.CLEAN)
-            after = tree(root)
+            after = look.take()
             changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
             # The copies that groupadd, groupdel and pam-auth-update make of what was there are theirs.
-            assert changed <= {"etc/group-", "etc/gshadow-", "var/lib/fairtime", "var/cache/debconf/config.dat-old"}, (
-                changed
-            )
+            assert changed <= {"etc/group-", "etc/gshadow-", "var/cache/debconf/config.dat-old"}, changed
             assert (root / "var/lib/fairtime/removed").exists()
     finally:
         disk.unlink(missing_ok=True)

@@ -15,8 +15,9 @@ import pytest
 
 from tests.system import cleanpc, reach
 from tests.system.box import Box, Done, kill
-from tests.system.cleanpc import NEW, OLD, PLACE, Packages, apt, deb, differences, snapshot
+from tests.system.cleanpc import LEFT, NEW, OLD, PLACE, Packages, apt, deb
 from tests.system.fairtime import FAMILY, KEY, PHRASE, PIN
+from tests.system.snapshots import Entry, Snapshots, differences
 
 STATE = "/var/lib/fairtime"
 FIRST = 180
@@ -46,8 +47,8 @@ PLAY = "cp /usr/bin/touch ~/game && rm -f ~/proof && ~/game ~/proof"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    return cleanpc.make(tmp_path_factory.mktemp("packages"))
+def built() -> Packages:
+    return cleanpc.make()
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +69,14 @@ def pc(built: Packages) -> Iterator[Box]:
 
 
 @pytest.fixture(scope="module")
-def before(pc: Box) -> dict[str, cleanpc.Entry]:
+def disk(pc: Box) -> Snapshots:
+    return Snapshots(pc.root, left=LEFT)
+
+
+@pytest.fixture(scope="module")
+def before(disk: Snapshots) -> dict[str, Entry]:
     """The PC as it was."""
-    return snapshot(pc.root)
+    return disk.take()
 
 
 def kept(box: Box) -> dict[str, str]:
@@ -145,17 +151,17 @@ class Trying:
 # ---- in -------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_put_on_a_read_only_usr(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
+def test_nothing_is_put_on_a_read_only_usr(pc: Box, disk: Snapshots, before: dict[str, Entry]) -> None:
     readonly = "mount --bind /usr /usr && mount -o remount,ro,bind /usr"  # for apt alone
     line = f"{readonly} && DEBIAN_FRONTEND=noninteractive apt-get -y -q install {deb(OLD)}"
     done = pc.run(["unshare", "--mount", "sh", "-c", line], timeout=120)
     assert not done.ok
     assert "/usr is mounted read-only" in done.out + done.err
     pc.run("dpkg --audit; ! dpkg-query -W -f '${Status}' fairtime | grep -q 'ok installed'").check()
-    assert differences(before, snapshot(pc.root)) == []
+    assert differences(before, disk.take()) == []
 
 
-def test_a_foreign_program_is_not_replaced(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
+def test_a_foreign_program_is_not_replaced(pc: Box, disk: Snapshots, before: dict[str, Entry]) -> None:
     pc.run("mkdir /usr/lib/fairtime && touch /usr/lib/fairtime/mine").check()
     try:
         done = apt(pc, "install", deb(OLD))
@@ -164,11 +170,11 @@ def test_a_foreign_program_is_not_replaced(pc: Box, before: dict[str, cleanpc.En
         pc.run("test -e /usr/lib/fairtime/mine").check()
     finally:
         pc.run("rm -rf /usr/lib/fairtime").check()
-    assert differences(before, snapshot(pc.root)) == []
+    assert differences(before, disk.take()) == []
 
 
 def test_the_first_protected_session_comes_within_three_minutes(
-    pc: Box, before: dict[str, cleanpc.Entry], record_property: Any
+    pc: Box, before: dict[str, Entry], record_property: Any
 ) -> None:
     pc.write("/root/answers.toml", ANSWERS, mode=0o600)
     begun = time.monotonic()
@@ -317,7 +323,7 @@ def test_cut_short_before_it_is_settled_the_new_version_goes_on(pc: Box) -> None
 # ---- out, in again, away --------------------------------------------------------------------------------------------
 
 
-def test_removed_the_pc_is_as_it_was_but_for_the_record(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
+def test_removed_the_pc_is_as_it_was_but_for_the_record(pc: Box, disk: Snapshots, before: dict[str, Entry]) -> None:
     keys = kept(pc)
     apt(pc, "remove", "fairtime").check()
     pc.run(
@@ -327,7 +333,7 @@ def test_removed_the_pc_is_as_it_was_but_for_the_record(pc: Box, before: dict[st
         pc.run("nft list table inet fairtime && exit 1; exit 0").check()
     rest = [
         line
-        for line in differences(before, snapshot(pc.root))
+        for line in differences(before, disk.take())
         if not line.startswith(("new: var/lib/fairtime", "new: etc/fairtime"))
     ]
     assert rest == []
@@ -361,9 +367,9 @@ def test_other_versions_of_what_may_be_exchanged_are_kept(pc: Box) -> None:
     assert pc.read(path).endswith("# mine\n")
 
 
-def test_purged_nothing_is_left(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
+def test_purged_nothing_is_left(pc: Box, disk: Snapshots, before: dict[str, Entry]) -> None:
     apt(pc, "purge", "fairtime").check()
-    assert differences(before, snapshot(pc.root)) == []
+    assert differences(before, disk.take()) == []
     pc.run("test ! -e /var/lib/fairtime && test ! -e /etc/fairtime").check()
     pc.run("getent group fairtime-children && exit 1; exit 0").check()
 
@@ -371,7 +377,7 @@ def test_purged_nothing_is_left(pc: Box, before: dict[str, cleanpc.Entry]) -> No
 # ---- where something is already -------------------------------------------------------------------------------------
 
 
-def test_over_an_installation_by_script_and_beside_a_trial(pc: Box, before: dict[str, cleanpc.Entry]) -> None:
+def test_over_an_installation_by_script_and_beside_a_trial(pc: Box, disk: Snapshots, before: dict[str, Entry]) -> None:
     import subprocess
 
     from installer.freeze import PROGRAM
@@ -399,7 +405,7 @@ def test_over_an_installation_by_script_and_beside_a_trial(pc: Box, before: dict
         apt(pc, "purge", "fairtime").check()
     assert pc.read(theirs) == "somebody else's\n"
     pc.run(f"rm {theirs}; rm -rf {PLACE}/trial").check()
-    assert differences(before, snapshot(pc.root)) == []
+    assert differences(before, disk.take()) == []
 
 
 def test_the_packages_are_small_enough_to_be_carried(built: Packages) -> None:

@@ -34,6 +34,9 @@ ASKS, ASKS_IN = 6, 60.0
 WAITING = 4
 """Questions of one child that wait for the service."""
 
+AGAIN = "3"
+"""Seconds after which a browser that comes here for what is open loads the page again: Chromium keeps an address for a minute."""
+
 _REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -173,7 +176,10 @@ class Visit(Connection):
         asks = ruling is not None and ruling.action != "allow" and outcome != "no"
         token = self._desk.token(host) if asks else ""
         body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome, own=door == SINK)
-        self._say(200 if method == "POST" else 403, headers(reader, nonce), body, method)
+        fields = dict(headers(reader, nonce))
+        if ruling is not None and ruling.action == "allow" and door != SINK:
+            fields["Refresh"] = AGAIN  # the browser still has the address of this page for the name
+        self._say(200 if method == "POST" else 403, fields, body, method)
 
     def _refuse(self, code: int) -> None:
         self._done = True

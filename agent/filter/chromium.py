@@ -3,7 +3,7 @@
 Pure.  A filter ``example.org`` covers the host and all below it, the longest host wins, and allow beats block on a tie
 (URLBlocklist's documentation): our own order but for the tie, so no name is in both lists.  What is blocked here is never
 allowed by the plan; what the lists cannot hold (groups of any size, more than ``MOST`` rules) is left to the resolver.  A
-browser reads it again while it runs.
+browser reads it again while it runs, when the folder changes.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def policy(
         # Names are asked for where the firewall sends them; encrypted questions to elsewhere would be refused anyway.
         "DnsOverHttpsMode": "off",
         "BuiltInDnsClientEnabled": False,
+        # A name that its own rules close is not asked for ahead: what it knows of a name it keeps for a minute.
+        "NetworkPredictionOptions": 2,
         "ExtensionInstallBlocklist": ["*"],
         "ProxySettings": {"ProxyMode": "direct"},
     }

@@ -24,6 +24,9 @@ _LOCKED = {
     "network.dns.forceResolve": "",
     "network.dns.localDomains": "",
     "network.trr.mode": 5,
+    # Firefox keeps an address for a minute and uses it for one more while it asks again; the resolver beside it is quick.
+    "network.dnsCacheExpiration": 1,
+    "network.dnsCacheExpirationGracePeriod": 0,
 }
 
 

@@ -39,6 +39,7 @@ class Lane:
         self._dns: ports.Sockets | None = None
         self._pages: ports.Sockets | None = None
         self._listeners: list[Listener] = []
+        self._visits: Listener | None = None
         self._wanted: tuple[int, int] | None = None
         self._troubles: list[Trouble] = []
 
@@ -65,6 +66,9 @@ class Lane:
         wanted = (lane.dns_port, lane.page_port)
         at = self.served
         if self._dns is not None and wanted in (self._wanted, (at.dns_port, at.page_port)):
+            # Browsers open a second connection to a host for the next page: of one that is open now it would lead here.
+            if self._visits is not None:
+                self._visits.close_silent()
             return
         self._wanted = wanted
         self.close()
@@ -76,7 +80,8 @@ class Lane:
                 self._loop.watch(one.fileno(), partial(self._datagrams, one))
             self._listeners.append(Listener(self._loop, self._dns.tcp, self._questions))
         if self._pages is not None:
-            self._listeners.append(Listener(self._loop, self._pages.tcp, self._visit))
+            self._visits = Listener(self._loop, self._pages.tcp, self._visit)
+            self._listeners.append(self._visits)
 
     def _take(self, what: str, wanted: int, *, datagrams: bool, six: bool) -> ports.Sockets | None:
         try:
@@ -120,6 +125,7 @@ class Lane:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        self._visits = None
         for sockets in (self._dns, self._pages):
             for one in sockets or ():
                 self._loop.forget(one.fileno())

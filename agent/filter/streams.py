@@ -34,6 +34,8 @@ class Connection:
         self.loop = loop
         self.since = loop.now
         """When it last did something of use."""
+        self.silent = True
+        """Nothing has come yet."""
         self._end = end
         self._out = bytearray()
         self._last = False
@@ -98,6 +100,7 @@ class Connection:
         except OSError:
             data = b""
         if data:
+            self.silent = False
             self.heard(data)
         else:
             self.close()
@@ -142,6 +145,12 @@ class Listener:
         self._sweeping = bool(self._open)
         if self._sweeping:
             self._loop.later(_SWEEP, self._sweep)
+
+    def close_silent(self) -> None:
+        """End what was opened and not used yet."""
+        for one in self._open:
+            if one.silent:
+                one.close()
 
     def close(self) -> None:
         """End what is open (whoever made the sockets closes them)."""

@@ -235,7 +235,10 @@ def test_a_name_that_leads_to_a_closed_site_is_closed_too() -> None:
         page = r.http(get("friend.example"))
         assert b"friend.example is not open for you" in page
         assert b"It leads to bad.example.\nAsk us." in page
-        assert b"is open for you" in r.http(get("puzzles.example"))
+        opened = r.http(get("puzzles.example"))
+        assert b"is open for you" in opened
+        assert b"\r\nRefresh: 3\r\n" in opened, "the browser comes again by itself"
+        assert b"Refresh:" not in page
 
 
 def test_where_a_kept_answer_leads_is_judged_by_the_rules_of_now() -> None:
@@ -718,6 +721,20 @@ def test_one_page_loaded_is_one_wish() -> None:
         assert b"ask once more" in r.http(get("bad.example", "/", method="POST", body=f"token={token(shown)}"))
 
 
+def test_what_a_browser_keeps_ready_for_a_shut_page_ends_with_new_rules() -> None:
+    with resolver(lane(plan())) as r:
+        at = r.served["mia"]
+        begun, ready = (socket.create_connection(("127.0.0.1", at.page_port), 20) for _ in range(2))
+        with begun, ready:
+            request = get("bad.example")
+            begun.sendall(request[:9])
+            r.http(get("bad.example"))  # the resolver has both
+            r.serve(lane(plan(allow=("bad.example",)), at.dns_port, at.page_port))
+            assert ready.recv(1) == b"", "the next page would come here once more"
+            begun.sendall(request[9:])
+            assert b"bad.example is open for you" in begun.recv(65_536)
+
+
 def test_what_is_open_says_so_and_help_has_no_button() -> None:
     with resolver(lane(plan(allow=("example.org",), always=("childline.org.uk",)))) as r:
         for host in ("example.org", "childline.org.uk"):
@@ -778,7 +795,9 @@ def test_the_pages_own_address_has_a_field_for_a_site_that_a_browser_closed_by_i
         assert b'name="site"' in empty and SINK.encode() not in empty.partition(b"\r\n\r\n")[2]
         for written in ("game.example", "https%3A%2F%2Fgame.example%2Flevel+one"):
             assert b"game.example is not open for you" in r.http(f"GET /?site={written} HTTP/1.1\r\n{own}\r\n".encode())
-        assert b"example.org is open for you" in r.http(f"GET /?site=example.org HTTP/1.1\r\n{own}\r\n".encode())
+        shown = r.http(f"GET /?site=example.org HTTP/1.1\r\n{own}\r\n".encode())
+        assert b"example.org is open for you" in shown
+        assert b"Refresh:" not in shown, "here it would come again for ever"
         for nonsense in ("", "%ff%00", "b%C3%BCcher.example", "%2525", SINK, "192.0.2.1", "<script>"):
             shown = r.http(f"GET /?site={nonsense} HTTP/1.1\r\n{own}\r\n".encode()).partition(b"\r\n\r\n")[2]
             assert b'name="token"' not in shown and b"<script" not in shown

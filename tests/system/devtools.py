@@ -1,8 +1,10 @@
 """Open addresses one after the other in one Chromium without a screen and say what came: run in the container with the
-system's Python, as ``devtools.py URLS [OPTION ...]``, the addresses as a list in JSON.
+system's Python, as ``devtools.py URLS [OPTION ...]``, the addresses as a list in JSON; with ``--each`` the first of them is
+opened once for each line that comes in.
 
 It is steered over its debugging pipe (``--remote-debugging-pipe``: JSON with a zero byte behind it on descriptors 3 and 4),
-so that no port is open and no library is needed.  Prints one line: a JSON object of texts by address.
+so that no port is open and no library is needed.  Prints one line: a JSON object of texts by address; with ``--each`` a line
+for each time, ``[seconds of the monotonic clock when it began, text]``.
 """
 
 import fcntl
@@ -17,29 +19,34 @@ import time
 
 START, PAGE = 60.0, 12.0
 """Seconds for the browser to answer, and for a page to come."""
+EACH = "--each"
 TEXT = "document.title + ' ' + (document.body ? document.body.innerText : '') + ' ' + location.href"
 
 
-def main(urls: list[str], options: list[str]) -> None:
+def main(urls: list[str], words: list[str]) -> None:
+    options = [word for word in words if word != EACH]
     profile = tempfile.mkdtemp(prefix="chromium-")
     to_read, our_write = (_above(end) for end in os.pipe())
     our_read, to_write = (_above(end) for end in os.pipe())
     os.dup2(to_read, 3)
     os.dup2(to_write, 4)
     own = [] if any(one.startswith("--user-data-dir") for one in options) else [f"--user-data-dir={profile}"]
-    words = [
+    command = [
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
         "--remote-debugging-pipe", *own, *options, "about:blank",
     ]  # fmt: skip
     with open(os.devnull, "wb") as nothing:
         browser = subprocess.Popen(
-            words, stdout=nothing, stderr=nothing, pass_fds=[3, 4], start_new_session=True,
+            command, stdout=nothing, stderr=nothing, pass_fds=[3, 4], start_new_session=True,
         )  # fmt: skip
     for end in (to_read, to_write, 3, 4):
         os.close(end)
     try:
-        line = Line(our_read, our_write)
-        print(json.dumps(Pages(line).look(urls)))
+        pages = Pages(Line(our_read, our_write))
+        if EACH in words:
+            pages.each(urls[0])
+        else:
+            print(json.dumps(pages.look(urls)))
     finally:
         os.killpg(browser.pid, 9)
         browser.wait()
@@ -102,6 +109,10 @@ class Pages:
 
     def look(self, urls: list[str]) -> dict[str, str]:
         return {url: self._one(url) for url in urls}
+
+    def each(self, url: str) -> None:
+        for _ in sys.stdin:
+            print(json.dumps([time.monotonic(), self._one(url)]), flush=True)
 
     def _one(self, url: str) -> str:
         """What is on the page, after the word for a navigation that failed."""

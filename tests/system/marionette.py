@@ -1,4 +1,8 @@
-"""Type addresses into a Firefox without a screen and say what came: run in the container with the system's Python."""
+"""Type addresses into a Firefox without a screen and say what came: run in the container with the system's Python.
+
+``marionette.py URL ...`` prints a JSON object of what came by address.  With ``--each`` the first is opened once for each line that
+comes in, and a line says what came: ``[seconds of the monotonic clock when it began, what]``.
+"""
 
 import json
 import os
@@ -8,8 +12,11 @@ import sys
 import tempfile
 import time
 
+EACH = "--each"
 
-def main(urls: list[str]) -> None:
+
+def main(words: list[str]) -> None:
+    urls = [word for word in words if word != EACH]
     profile = tempfile.mkdtemp(prefix="firefox-")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -29,7 +36,11 @@ def main(urls: list[str]) -> None:
         call = _Caller(line)
         call("WebDriver:NewSession", {})
         call("WebDriver:SetTimeouts", {"pageLoad": 8000})
-        print(json.dumps({url: _what(call, url) for url in urls}))
+        if EACH in words:
+            for _ in sys.stdin:
+                print(json.dumps([time.monotonic(), _what(call, urls[0])]), flush=True)
+        else:
+            print(json.dumps({url: _what(call, url) for url in urls}))
     finally:
         browser.kill()
         browser.wait()

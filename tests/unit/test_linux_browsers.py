@@ -109,6 +109,27 @@ def test_the_kernel_lets_the_child_read_and_the_parent_not(pc: Pc) -> None:
         assert (os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0) is may, (uid, path)
 
 
+def test_an_open_browser_sees_a_change_come_whole_and_without_a_new_time(
+    pc: Pc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chromium waits for five seconds after each new time of change in its folder, also of a file that is being written."""
+    seen: list[set[str]] = []
+    replace = os.replace
+
+    def watched(old: Path, new: Path) -> None:
+        seen.append({entry.name for entry in os.scandir(new.parent)})
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", watched)
+    before = pc.root.joinpath(FILE).stat()
+    pc.put(Audience(ELDER, frozenset({MIA})))
+    after = pc.root.joinpath(FILE).stat()
+    assert before.st_ino != after.st_ino
+    assert before.st_mtime_ns == after.st_mtime_ns
+    assert seen == [{f"zz-fairtime-{MIA}.json"}, {"policies.json"}]
+    assert not list(pc.root.rglob("*.fairtime-new"))
+
+
 def test_two_children_have_a_file_each_and_share_what_holds_for_both_in_firefox(pc: Pc) -> None:
     pc.people.append(LEO)
     pc.put(Audience(PLAN, frozenset({MIA})), Audience(ELDER, frozenset({LEO})))
@@ -298,6 +319,8 @@ def test_files_of_others_beside_ours_are_left_alone_and_told(pc: Pc) -> None:
     [
         ("usr/bin/epiphany-browser", "GNOME Web", 'path = "/usr/bin/epiphany-browser"'),
         ("var/lib/flatpak/app/com.brave.Browser", "Brave (Flatpak)", 'package = "flatpak:com.brave.Browser"'),
+        ("snap/brave", "Brave (Snap)", 'package = "snap:brave"'),
+        ("usr/bin/opera", "Opera", 'path = "/usr/bin/opera"'),
     ],
 )
 def test_a_browser_that_takes_no_rules_is_named_with_the_rule_that_blocks_it(
@@ -319,7 +342,8 @@ def test_the_catalogue_knows_every_browser_that_takes_no_rules() -> None:
         found = [
             entry
             for entry in entries
-            if entry.linux is not None and base in (entry.linux.flatpak if "flatpak" in kind else entry.linux.binary)
+            if (known := entry.linux) is not None
+            if base in {"snap": known.snap, "var/lib/flatpak/app": known.flatpak}.get(kind, known.binary)
         ]
         assert [entry.site_rules is False or base in entry.linux.without_rules for entry in found if entry.linux] == [
             True

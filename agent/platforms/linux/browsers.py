@@ -43,6 +43,10 @@ OURS = "zz-fairtime-"
 """Begins the names of our files for Chromium's family: of two files that set the same thing the last by name wins."""
 MARK = "fairtime"
 """A key that no browser reads, by which our ``policies.json`` is known."""
+WRITTEN = 946_684_800
+"""The time of change of all our files, in seconds since the epoch: always the same.  Chromium waits five seconds after a change
+of the newest time in its folder, for whoever writes in pieces (async_policy_loader.cc, kSettleInterval); ours come whole, and a
+guardian's yes is to work within two."""
 ASK = "Ask for a site"
 NO_EXTENSION = "Extensions are added by a guardian."
 _MOST_BYTES = 1 << 20
@@ -130,7 +134,7 @@ class Browsers:
         if not self._audiences:
             return
         for name, program in browserplaces.uncovered(self._root):
-            rule = f'package = "{program}"' if program.startswith("flatpak:") else f'path = "{program}"'
+            rule = f'path = "{program}"' if program.startswith("/") else f'package = "{program}"'
             yield Finding(
                 "browser-uncovered", "weak", f"{name} takes no rules for sites",
                 f"Names are filtered in it, bare addresses are not. Block it in the children's programs: {{ {rule}, "
@@ -235,13 +239,14 @@ class Browsers:
         return found
 
     def _file(self, path: Path, data: bytes, closed: bytes) -> None:
-        """A file of ours, whole or not at all, closed to some before it has its name."""
+        """A file of ours, whole or not at all, closed to some before it has its name.  It is made beside the folder, which
+        browsers watch."""
         what = self._wrong(path, data, closed)
         if not what:
             return
         if path.is_dir() and not path.is_symlink():
             _set_aside(path, path.with_name(path.name + ASIDE))
-        aside = path.with_name(f".{path.name}.fairtime-new")
+        aside = path.parent.with_name(f".{path.name}.fairtime-new")
         with contextlib.suppress(FileNotFoundError):
             aside.unlink()
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -252,6 +257,7 @@ class Browsers:
                 os.fchown(descriptor, *self._owner)
                 os.fchmod(descriptor, 0o644)
                 acl.write(descriptor, closed)
+                os.utime(descriptor, (WRITTEN, WRITTEN))
                 os.fsync(descriptor)
             os.replace(aside, path)
         except OSError:

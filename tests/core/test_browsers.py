@@ -97,12 +97,18 @@ def test_where_nothing_is_closed_any_browser_may_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("app", "action"),
-    [("com.brave.Browser", "block"), ("com.opera.Opera", "block"), ("org.mozilla.firefox", "allow")]
-    + [("io.github.ungoogled_software.ungoogled_chromium", "block"), ("org.chromium.Chromium", "allow")],
+    ("package", "action"),
+    [
+        ("flatpak:com.brave.Browser", "block"),
+        ("flatpak:com.opera.Opera", "block"),
+        ("flatpak:org.mozilla.firefox", "allow"),
+    ]
+    + [("flatpak:io.github.ungoogled_software.ungoogled_chromium", "block"), ("flatpak:org.chromium.Chromium", "allow")]
+    + [("snap:brave", "block"), ("snap:vivaldi", "block"), ("snap:opera", "block"), ("deb:opera-stable", "block")]
+    + [("snap:chromium", "allow"), ("snap:firefox", "allow"), ("deb:vivaldi-stable", "allow")],
 )
-def test_the_form_it_is_installed_in_counts(app: str, action: str) -> None:
-    program = ProgramId(name="chromium", package=f"flatpak:{app}", protected=True, application=True)
+def test_the_form_it_is_installed_in_counts(package: str, action: str) -> None:
+    program = ProgramId(name="chromium", package=package, protected=True, application=True)
     assert verdict(program, '{ group = "browsers", action = "allow" }').action == action
     brave = ProgramId(name="brave", package="deb:brave-browser", protected=True, application=True)
     assert verdict(brave, '{ group = "browsers", action = "allow" }').action == "allow"

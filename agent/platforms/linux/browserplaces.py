@@ -20,6 +20,7 @@ from agent.filter.chromium import Brand
 
 Kind = Brand | Literal["firefox"]
 _FLATPAK = "var/lib/flatpak/app"
+_PACKAGES = {_FLATPAK: "flatpak", "snap": "snap"}
 _EXTENSION = f"var/lib/flatpak/extension/{{}}/{os.uname().machine}"
 
 
@@ -46,12 +47,11 @@ PLACES = (
     ),
     Place("Chrome", "chrome", "etc/opt/chrome/policies/managed", ("opt/google/chrome", f"{_FLATPAK}/com.google.Chrome")),
     Place("Edge", "edge", "etc/opt/edge/policies/managed", ("opt/microsoft/msedge",)),
-    Place("Brave", "brave", "etc/brave/policies/managed", ("opt/brave.com", "snap/brave")),
+    Place("Brave", "brave", "etc/brave/policies/managed", ("opt/brave.com",)),
     # Vivaldi's builds differ in where they look.
     Place("Vivaldi", "vivaldi", "etc/vivaldi/policies/managed", ("opt/vivaldi",)),
     Place("Vivaldi", "vivaldi", "etc/opt/vivaldi/policies/managed", ("opt/vivaldi",)),
     Place("Vivaldi", "vivaldi", "etc/chromium/policies/managed", ("opt/vivaldi",)),
-    Place("Opera", "opera", "etc/opt/opera/policies/managed", ("usr/bin/opera", "snap/opera")),
     Place(
         "Firefox", "firefox", "etc/firefox/policies",
         ("usr/lib/firefox-esr", "usr/lib/firefox", "usr/lib64/firefox", "opt/firefox", "snap/firefox"),
@@ -91,6 +91,12 @@ UNCOVERED = {
     "usr/bin/librewolf": "LibreWolf",
     "usr/bin/waterfox": "Waterfox",
     "usr/bin/torbrowser-launcher": "Tor Browser",
+    "usr/bin/opera": "Opera",
+    "usr/bin/yandex-browser": "Yandex Browser",
+    # Snaps see of /etc what their interfaces name: Chromium's and Firefox' name their rules, these do not.
+    "snap/brave": "Brave (Snap)",
+    "snap/opera": "Opera (Snap)",
+    "snap/vivaldi": "Vivaldi (Snap)",
     f"{_FLATPAK}/com.brave.Browser": "Brave (Flatpak)",
     f"{_FLATPAK}/com.microsoft.Edge": "Edge (Flatpak)",
     f"{_FLATPAK}/com.vivaldi.Vivaldi": "Vivaldi (Flatpak)",
@@ -106,7 +112,7 @@ UNCOVERED = {
     f"{_FLATPAK}/org.qutebrowser.qutebrowser": "qutebrowser (Flatpak)",
     f"{_FLATPAK}/org.torproject.torbrowser-launcher": "Tor Browser (Flatpak)",
 }
-"""Browsers that take no rules of ours: programs and Flatpak applications.  The catalogue knows each of them (``site_rules``)."""
+"""Browsers that take no rules of ours: programs, snaps and Flatpak applications.  The catalogue knows each of them (``site_rules``)."""
 
 
 def present(root: Path) -> tuple[Place, ...]:
@@ -119,5 +125,5 @@ def uncovered(root: Path) -> Iterator[tuple[str, str]]:
     """``(name, path or package)`` of the browsers that are there and take no rules."""
     for path, name in UNCOVERED.items():
         if os.path.lexists(root / path):
-            application = path.removeprefix(f"{_FLATPAK}/")
-            yield name, f"flatpak:{application}" if application != path else f"/{path}"
+            folder, _, base = path.rpartition("/")
+            yield name, f"{_PACKAGES[folder]}:{base}" if folder in _PACKAGES else f"/{path}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import HostError
 from agent.platforms.base import Desk, Host, Places, Supervisor
@@ -122,6 +123,34 @@ def unsealed(kept: bytes, purpose: str) -> bytes:
 
         return secrets.unseal(kept, purpose)
     return kept
+
+
+def files_given(files: Sequence[int]) -> AbstractContextManager[tuple[dict[str, Any], str]]:
+    """Let a process that is started within have open files, where they are not handed on by their numbers: ``(words for
+    subprocess, what it gives to take_files)``."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import childfiles
+
+    return childfiles.given(files)
+
+
+def take_files(told: str) -> None:
+    """The other end of ``files_given``."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import childfiles
+
+    childfiles.take(told)
+
+
+def confine(memory: int, seconds: float) -> None:
+    """At most so many bytes and seconds of a processor for this process, and no other process, where setrlimit(2) is not."""
+    if sys.platform != "win32":
+        raise _unknown()
+    from agent.platforms.windows import confining
+
+    confining.confine(memory, seconds)
 
 
 def account() -> str:

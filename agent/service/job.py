@@ -29,6 +29,8 @@ LIMITS: Mapping[str, Limit] = {
 """Of jobs that need more time or less memory than usual."""
 AS = "FAIRTIME_JOB_AS"
 """Where a job is told whose rights to go on with."""
+FILES = "FAIRTIME_JOB_FILES"
+"""Where it is told which files it was given, if not by their numbers alone."""
 NAMES: Mapping[str, str] = {
     "verify": "agent.trust.verify",
     "summary": "agent.summary.job",
@@ -47,10 +49,15 @@ def serve(name: str) -> int:
     """Be the job: the other end of ``run``."""
     if name not in NAMES:
         raise FairtimeError(f"There is no job “{name}”", "Jobs are started by the service, not by people.")
+    limit = LIMITS.get(name, Limit())
+    if sys.platform == "win32":
+        from agent import platforms
+
+        platforms.take_files(os.environ.get(FILES, ""))
+        platforms.confine(limit.memory, limit.seconds)
     if sys.platform == "linux":
         import resource
 
-        limit = LIMITS.get(name, Limit())
         resource.setrlimit(resource.RLIMIT_AS, (limit.memory, limit.memory))
         resource.setrlimit(resource.RLIMIT_CPU, (int(limit.seconds), int(limit.seconds)))
         resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))

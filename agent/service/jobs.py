@@ -12,11 +12,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from agent import bundle
+from agent import bundle, platforms
 from agent.errors import FairtimeError, HostError
-from agent.service.job import AS, LIMITS, Limit
+from agent.service.job import AS, FILES, LIMITS, Limit
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +42,19 @@ async def run(name: str, request: bytes, *, files: Sequence[int] = (), uid: int 
     timeout = LIMITS.get(name, Limit()).seconds
     command = [bundle.program("fairtime")] if bundle.bundled() else [sys.executable, "-m", "agent"]
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            "job",
-            name,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**_BARE, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **_account(uid)},
-            start_new_session=True,
-            limit=MAX_ANSWER,
-            pass_fds=files,
-        )
+        with _given(files) as (words, named):
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                "job",
+                name,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**_BARE, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **_account(uid), **named},
+                start_new_session=True,
+                limit=MAX_ANSWER,
+                **words,
+            )
     except OSError as error:
         raise _failed(name, f"it could not be started ({error.strerror})") from error
     try:
@@ -70,6 +72,16 @@ async def run(name: str, request: bytes, *, files: Sequence[int] = (), uid: int 
         log.error("job %s ended with %s: %s", name, code, errors.decode(errors="replace")[-2000:])
         raise _failed(name, f"it ended with code {code}")
     return answer
+
+
+@contextlib.contextmanager
+def _given(files: Sequence[int]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """``(words, environment)`` that let the process that is started within have these files."""
+    if sys.platform == "win32":
+        with platforms.files_given(files) as (words, told):
+            yield words, {FILES: told}
+    else:
+        yield {"pass_fds": files}, {}
 
 
 def _account(uid: int | None) -> dict[str, str]:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 INDEX, SPARE = "index.json", "index.spare.json"
 _MOST_INDEX = 4 * 1024 * 1024
+_PLAIN: int = getattr(os, "O_BINARY", 0)
+"""Windows' C library changes the ends of lines unless it is told not to."""
 
 
 class ListFiles:
@@ -68,14 +70,16 @@ class ListFiles:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             # What has this number is left over from a run that ended before its index was written.
             (self.folder / file).unlink(missing_ok=True)
-            return os.open(self.folder / file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            return os.open(self.folder / file, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN, 0o600)
         except OSError as error:
             raise self._unkept(error) from error
 
     def scratch(self, stack: ExitStack) -> int:
-        """A file without a name, which is gone when it is closed."""
+        """A file that is gone when it is closed; without a name where the system can have that."""
         file = f"scratch-{self.number()}"
         descriptor = self.create(file)
+        # Windows forgets no name while the file is open: there it goes when it is closed.
+        stack.callback(self.drop, file)
         stack.callback(os.close, descriptor)
         self.drop(file)
         return descriptor
@@ -83,7 +87,7 @@ class ListFiles:
     def open(self, name: str, file: str) -> int:
         """The names of an edition of list ``name``."""
         try:
-            return os.open(self.folder / file, os.O_RDONLY)
+            return os.open(self.folder / file, os.O_RDONLY | _PLAIN)
         except OSError as error:
             raise ListError(
                 f"What was read of the list “{name or 'own'}” is gone: {error.strerror}",

@@ -215,16 +215,17 @@ class Lists:
         file = f"{name}-{self._files.number()}.names"
         descriptor = self._files.create(file)
         try:
-            request = msgspec.json.encode(replace(wanted, out=descriptor))
-            data = await jobs.run("list", request, files=(descriptor,), uid=uid)
+            try:
+                request = msgspec.json.encode(replace(wanted, out=descriptor))
+                data = await jobs.run("list", request, files=(descriptor,), uid=uid)
+            finally:
+                os.close(descriptor)
             answer = msgspec.json.decode(data, type=Reading)
             if answer.title:
                 raise ListError(answer.title, answer.advice)
         except FairtimeError:
             self._files.drop(file)
             raise
-        finally:
-            os.close(descriptor)
         return file, answer
 
     async def _statement(self, one: Listed, answer: Reading) -> Statement | None:
@@ -312,25 +313,25 @@ class Lists:
                 "Remove one that no rule names.",
             )
         book = f"book-{self._files.number()}"
-        with ExitStack() as stack:
-            sources = []
-            for name, edition in editions:
-                descriptor = self._files.open(name, edition.file)
-                stack.callback(os.close, descriptor)
-                sources.append(Source(names=descriptor, groups={g: group_of(name, g) for g in edition.groups}))
-            scratch = tuple(self._files.scratch(stack) for _ in range(max(1, -(-total // NAMES_A_TRIE))))
-            out = self._files.create(book)
-            stack.callback(os.close, out)
-            request = ToBind(sources=tuple(sources), scratch=scratch, out=out)
-            files = (*(source.names for source in sources), *scratch, out)
-            try:
+        try:
+            with ExitStack() as stack:
+                sources = []
+                for name, edition in editions:
+                    descriptor = self._files.open(name, edition.file)
+                    stack.callback(os.close, descriptor)
+                    sources.append(Source(names=descriptor, groups={g: group_of(name, g) for g in edition.groups}))
+                scratch = tuple(self._files.scratch(stack) for _ in range(max(1, -(-total // NAMES_A_TRIE))))
+                out = self._files.create(book)
+                stack.callback(os.close, out)
+                request = ToBind(sources=tuple(sources), scratch=scratch, out=out)
+                files = (*(source.names for source in sources), *scratch, out)
                 data = await jobs.run("book", msgspec.json.encode(request), files=files)
-                bound = msgspec.json.decode(data, type=Bound)
-                if bound.title:
-                    raise ListError(bound.title, bound.advice)
-            except FairtimeError:
-                self._files.drop(book)
-                raise
+            bound = msgspec.json.decode(data, type=Bound)
+            if bound.title:
+                raise ListError(bound.title, bound.advice)
+        except FairtimeError:
+            self._files.drop(book)
+            raise
         return book, bound
 
     def _commit(self, index: Index, lists: Mapping[str, Listed], book: str, bound: Bound) -> None:

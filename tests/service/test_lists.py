@@ -21,7 +21,6 @@ from agent.service.lists import Lists
 from agent.trust import publisher, signing
 from agent.trust.listing import Statement
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="jobs are given open files, which is POSIX")
 NOW: Millis = 1_790_000_000_000
 ME = os.getuid() if sys.platform != "win32" else 0
 
@@ -41,7 +40,7 @@ def kept(tmp_path: Path, own: Path) -> Lists:
 
 def text(folder: Path, *names: str, name: str = "games.txt") -> Path:
     path = folder / name
-    path.write_text("\n".join(names) + "\n")
+    path.write_text("\n".join(names) + "\n", newline="\n")
     return path
 
 
@@ -122,8 +121,9 @@ async def test_whoever_has_the_old_book_open_keeps_it_and_may_open_it_a_moment_l
     assert Book.open(path).covering("a.example")
     assert not book(kept).covering("a.example")
     await put(kept, "games", text(tmp_path, "b.example", "d.example"))
-    assert not path.exists()
-    assert len([name for name in files(kept) if name.startswith("book-")]) == 2
+    if sys.platform != "win32":  # which takes no file away that somebody has open; it goes the next time
+        assert not path.exists()
+        assert len([name for name in files(kept) if name.startswith("book-")]) == 2
     assert len([name for name in files(kept) if name.endswith(".names")]) == 2
 
 
@@ -244,7 +244,7 @@ class Publisher:
     def publish(self, names: str, version: int, title: str = "Games", sums: dict[str, str] | None = None) -> None:
         import hashlib
 
-        self.path.write_text(names)
+        self.path.write_text(names, newline="\n")
         statement = Statement(
             list=title, version=version, files=sums or {"": hashlib.sha256(names.encode()).hexdigest()}
         )
@@ -312,6 +312,9 @@ NOBODY = 65534
 
 
 @pytest.mark.root
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no numbers of accounts, and a job there keeps its own account"
+)
 @pytest.mark.skipif(ME != 0, reason="needs root, to read for somebody else")
 async def test_a_list_is_read_with_the_rights_of_whoever_handed_it_in(kept: Lists, tmp_path: Path) -> None:
     place = Path("/tmp") / f"fairtime-lists-{os.getpid()}"

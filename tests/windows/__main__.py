@@ -14,7 +14,12 @@ from installer.windows.python import command, why_not
 from tests.windows import installers
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("tests/windows", "tests/contract/test_host_fake.py", "tests/contract/test_host_windows.py")
+TESTS = (
+    "tests/windows",
+    "tests/contract/test_host_fake.py",
+    "tests/contract/test_host_windows.py",
+    "tests/service/test_lists.py",
+)
 NOT = "The Windows backend was not exercised"
 
 

@@ -90,7 +90,7 @@ class Book:
     def open(cls, path: Path) -> Book:
         """The book in a file.  ``BookDamaged`` when it is none; ``StoreError`` when it cannot be read."""
         try:
-            descriptor = os.open(path, os.O_RDONLY)  # never inherited (PEP 446)
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # never inherited (PEP 446)
         except OSError as error:
             raise StoreError(
                 f"The compiled lists cannot be read: {error.strerror}", "They are compiled again.", where=str(path)

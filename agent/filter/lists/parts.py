@@ -6,6 +6,7 @@ top, one a group.  An archive that holds one folder and nothing else is that fol
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -45,10 +46,17 @@ class Part(NamedTuple):
 
 def opened(path: Path, *, follow: bool = True) -> BinaryIO | None:
     """A file of text; ``None`` for a folder.  Never waits: not for a pipe's writer, and not for a device."""
-    flags = os.O_RDONLY
-    if sys.platform != "win32":
-        flags |= os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
     try:
+        if sys.platform == "win32":
+            # A folder cannot be opened there, and a link only without a word.
+            seen = path.stat() if follow else path.lstat()
+            if stat.S_ISDIR(seen.st_mode):
+                return None
+            if stat.S_ISLNK(seen.st_mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            flags = os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT
+        else:
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
         descriptor = os.open(path, flags)
     except OSError as error:
         raise ListError(
@@ -116,7 +124,7 @@ def _hidden(steps: tuple[str, ...]) -> bool:
 def of_folder(path: Path, skip: Skip) -> Iterator[Part]:
     """The parts of a folder, by name."""
     for file, group in _files(path, skip):
-        yield Part(str(file.relative_to(path)), group, partial(opened, file, follow=False))
+        yield Part(file.relative_to(path).as_posix(), group, partial(opened, file, follow=False))
 
 
 def _files(path: Path, skip: Skip) -> Iterator[tuple[Path, str]]:
@@ -144,7 +152,7 @@ def _categories(path: Path, skip: Skip) -> Iterator[Path]:
                 if entry.name == CATEGORY and entry.is_file(follow_symlinks=False):
                     yield folder
                 elif entry.is_symlink():
-                    skip("a link", str(Path(entry.path).relative_to(path)))
+                    skip("a link", Path(entry.path).relative_to(path).as_posix())
                 elif entry.is_dir(follow_symlinks=False):
                     below.append(Path(entry.path))
         level = below

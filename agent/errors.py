@@ -7,6 +7,11 @@ This module imports nothing, so that every part can afford it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.model.site import Said
+
 
 class FairtimeError(Exception):
     """Base of every deliberate error; ``code`` is the stable word that programs and the wire use."""
@@ -71,13 +76,25 @@ class ConnectionFailed(FairtimeError):
 
 
 class Refused(FairtimeError):
-    """A well-formed request that this peer may not make now (rights, PIN, backoff, limits)."""
+    """A well-formed request that this peer may not make now (rights, PIN, backoff, limits).
+
+    ``retry_after``: seconds; ``said``: the title for other languages, where it has places to fill.
+    """
 
     code = "refused"
 
-    def __init__(self, title: str, advice: str = "", *, where: str = "", retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        advice: str = "",
+        *,
+        where: str = "",
+        retry_after: int | None = None,
+        said: Said | None = None,
+    ) -> None:
         super().__init__(title, advice, where=where)
         self.retry_after = retry_after
+        self.said = said
 
 
 class NotFound(FairtimeError):

@@ -33,7 +33,7 @@ class Words:
         """Whether it is read from right to left."""
         return self.language.partition("_")[0] in RIGHT_TO_LEFT
 
-    def __call__(self, sentence: str, **places: object) -> str:
+    def __call__(self, sentence: str, /, **places: object) -> str:
         return self._catalogue.gettext(sentence).format(**places) if places else self._catalogue.gettext(sentence)
 
     def many(self, one: str, other: str, n: int, **places: object) -> str:

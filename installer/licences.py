@@ -13,8 +13,8 @@ _STYLE = (
     "tr+tr td{border-top:1px solid #ddd}pre{white-space:pre-wrap;font-size:12px;background:#f6f6f6;padding:1rem}"
 )
 _REPLACE = (
-    "pystray and python-xlib are under the LGPL: you may put other versions of them in the place of these. They lie there as "
-    "source files, /usr/lib/fairtime/_internal/pystray and /usr/lib/fairtime/_internal/Xlib, and the tray uses what lies there. "
+    "pystray, python-xlib and python-bidi are under the LGPL: you may put other versions of them in the place of these. They lie "
+    "there as files of their own, /usr/lib/fairtime/_internal/pystray, Xlib and bidi, and the tray uses what lies there. "
     "The service puts its own files right again, so tell it of yours: sudo systemctl stop fairtime; exchange them; "
     "sudo dpkg-reconfigure fairtime. (With an rpm: remove /var/lib/fairtime/own/manifest, after which no file is put right.)"
 )
@@ -61,7 +61,9 @@ def copyright_file(contents: Contents) -> str:
         "Files: /usr/lib/fairtime/_internal/pystray/*\nCopyright: Moses Palmér\nLicense: LGPL-3\n"
         " On Debian systems the text is in /usr/share/common-licenses/LGPL-3.\n\n"
         "Files: /usr/lib/fairtime/_internal/Xlib/*\nCopyright: The python-xlib authors\nLicense: LGPL-2.1+\n"
-        " On Debian systems the text is in /usr/share/common-licenses/LGPL-2.1.\n"
+        " On Debian systems the text is in /usr/share/common-licenses/LGPL-2.1.\n\n"
+        "Files: /usr/lib/fairtime/_internal/bidi/*\nCopyright: Meir Kriheli and the python-bidi authors\nLicense: LGPL-3+\n"
+        " On Debian systems the text is in /usr/share/common-licenses/LGPL-3.\n"
     )
 
 

@@ -20,11 +20,15 @@ from typing import Any, Self
 
 from PIL import Image
 
+from agent.core.saying import say
+from agent.core.telling import tell
 from agent.ipc.answers import ChildState, ProgramUse, Status
 from agent.model.grant import Request
+from agent.model.site import Said
 from agent.model.verdict import Constraint, Notify, Verdict
 from agent.tray.face import Face
 from agent.tray.icon import icon
+from agent.words import session_words
 from installer.windows import python as windows
 from tests.sites import browsing, netlab
 
@@ -62,8 +66,9 @@ def load_screen() -> Any:
 
 def child(name: str, left: int, **more: Any) -> ChildState:
     """A child with 90 minutes a day, ``left`` minutes of them to go."""
-    because = "Today's screen time is 1 h 30 min."
-    limit = Constraint(kind="day", rule=f"{name}/day", left=left * 60_000, sentence=because)
+    said = Said("{time} left of today's {limit}.", (("time", left * 60), ("limit", 5400)))
+    because = say(said)
+    limit = Constraint(kind="day", rule=f"{name}/day", left=left * 60_000, sentence=because, said=said)
     verdict = Verdict(
         child=name, day="2026-03-02", remaining=left * 60_000, binding=limit, used_today=(90 - left) * 60_000
     )
@@ -77,6 +82,7 @@ def child(name: str, left: int, **more: Any) -> ChildState:
         verdict=verdict,
         seconds_left=left * 60,
         sentence=because,
+        said=said,
         budget_today=90 * 60,
         programs=programs,
         allowed=("GCompris, Tux Paint and other school programs, at any hour", "Minetest, 45 minutes a day"),
@@ -107,6 +113,7 @@ class Studio:
         if wanted.get("panel", True):
             kit.until(lambda: "fairtime" in self.screen.tray_items(), "the icon")
         time.sleep(SETTLE)
+        self.windows = len(self.screen.windows("."))
 
     def take(self, name: str, *keys: str) -> None:
         if keys:
@@ -153,6 +160,37 @@ def child_pictures(kit: Any, folder: Path) -> None:
         )
         studio.screen.window("^1 minute left$")
         studio.take("countdown")
+
+
+def foreign_pictures(kit: Any, folder: Path, locale: str = "ar_EG", ending: str = "rtl") -> None:
+    """Menu, notice and questions in another language, from right to left where it is read so."""
+    words = session_words([locale])
+    with Studio(kit, folder, of_child(42), locale=locale) as studio:
+        studio.screen.click(16, 15)
+        studio.take(f"tray-menu-{ending}", "Down", "Down", "Down", "Left" if words.rtl else "Right")
+        studio.screen.keys("Escape", "Escape")
+        left = Said("{time} left", (("time", 900),))
+        why = Said("Your hours end at {time}.", (("time", "17:15"),))
+        notice = tell("mia", "time", left, why, left=900_000)
+        studio.service.push(status=of_child(15), notice=notice)
+        studio.take(f"notice-{ending}")
+        studio.screen.click(16, 15)
+        time.sleep(SETTLE)
+        studio.screen.keys(*["Down"] * 5, "Left" if words.rtl else "Right", *["Down"] * 3, "Return")
+        opened(studio)
+        studio.take(f"ask-{ending}")
+        studio.screen.keys("Escape")
+        studio.screen.click(16, 15)
+        time.sleep(SETTLE)
+        studio.screen.keys("Up", "Left" if words.rtl else "Right", "Return")
+        opened(studio)
+        studio.take(f"pin-{ending}")
+        studio.screen.keys("Escape")
+
+
+def opened(studio: Studio) -> None:
+    """Wait for a dialog, whatever its title (xdotool finds no Arabic one)."""
+    studio.kit.until(lambda: len(studio.screen.windows(".")) > studio.windows, "a dialog")
 
 
 def guardian_pictures(kit: Any, folder: Path) -> None:
@@ -211,6 +249,10 @@ def windows_picture(folder: Path) -> str:
 
 TITLES = {
     "tray-menu": "The child's menu: the time left and today's programs",
+    "tray-menu-rtl": "The same in Arabic, from right to left",
+    "notice-rtl": "A notice in Arabic",
+    "ask-rtl": "Asking for more time, in Arabic",
+    "pin-rtl": "The PIN, in Arabic",
     "tray-guardian": "A guardian's rows in the child's menu; each asks for the PIN",
     "pin": "The PIN, with what it is for",
     "notice": "A notice, a quarter of an hour before the end",
@@ -270,6 +312,11 @@ def main(arguments: list[str] | None = None) -> int:
         failed = 1
     else:
         sittings: tuple[Callable[[Any, Path], None], ...] = (child_pictures, guardian_pictures, window_pictures)
+        if (kit.LOCALES / "ar_EG").exists():
+            sittings = (*sittings, foreign_pictures)
+        else:
+            print("no pictures in Arabic: apt install locales", file=sys.stderr)
+            failed = 1
         for sitting in sittings:
             sitting(kit, wanted.folder)
     why = page_picture(wanted.summary or sample_week(), wanted.folder)
@@ -287,6 +334,7 @@ def main(arguments: list[str] | None = None) -> int:
     kept = HERE.parent / "docs" / "pictures"
     for name in (
         "tray-menu",
+        "tray-menu-rtl",
         "notice",
         "summary",
         "windows-tray",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from agent.core.siterules import mode_of
 from agent.model.policy import CatalogueEntry, SiteRules
 from agent.model.program import ProgramId
+from agent.model.site import Said
 
 RULE = "browser-without-rules"
 
@@ -30,6 +31,9 @@ def keeps_rules(entry: CatalogueEntry, program: ProgramId) -> bool:
     return entry.site_rules is not False and not confined
 
 
-def sentence(title: str) -> str:
+def said(title: str) -> Said:
     """Why it is closed, for the child."""
-    return f"{title} does not keep the rules for sites, so it is closed. Use another browser, or ask a guardian."
+    return Said(
+        "{title} does not keep the rules for sites, so it is closed. Use another browser, or ask a guardian.",
+        (("title", title),),
+    )

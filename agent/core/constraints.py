@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.clock import DAY, SECOND, Millis
 from agent.core.rules import ChildRules, Plan, clock_words
+from agent.core.saying import say
 from agent.core.schedule import (
     Span,
     day_bounds,
@@ -20,8 +22,9 @@ from agent.core.schedule import (
     spans,
     week_start,
 )
-from agent.core.timewords import duration_words
+from agent.core.timewords import when
 from agent.model.grant import Grant
+from agent.model.site import Said
 from agent.model.usage import DayUse, Folding, Usage
 from agent.model.verdict import Constraint, ConstraintKind
 
@@ -57,6 +60,23 @@ class Allowance:
 
 
 NO_USE = DayUse()
+_LOST = Said("Today's record of use was lost, so today's minutes cannot be given again. A guardian can add time.")
+_OF = {
+    "day": (Said("You have used today's {limit}. There is more tomorrow."), Said("{time} left of today's {limit}.")),
+    "week": (
+        Said("You have used this week's {limit}. There is more on Monday."),
+        Said("{time} left of this week's {limit}."),
+    ),
+    "month": (
+        Said("You have used this month's {limit}. There is more next month."),
+        Said("{time} left of this month's {limit}."),
+    ),
+    "": (
+        Said("You have used today's minutes. There is more tomorrow."),
+        Said("{time} left of today's minutes."),
+    ),
+}
+"""What is said of minutes when they are used up, and before."""
 LOOK_AHEAD = 9
 """Days of windows to look through for the next opening: more than a week."""
 
@@ -156,16 +176,14 @@ def _window(rules: ChildRules, now: Moment) -> list[Constraint]:
     span = holding(now.wall, now.open)
     if span is None:
         again = opening(now.wall, now.open)
-        when = _when(rules, now, again)
-        text = f"This is outside your hours. You can use the PC again {when}."
-        return [Constraint(kind="window", rule=f"{rules.name}/windows", left=0, sentence=text, again=again)]
+        said = Said(
+            "This is outside your hours. You can use the PC again {when}.", (("when", _when(rules, now, again)),)
+        )
+        return [_limit("window", f"{rules.name}/windows", 0, said, again)]
     if span[1] > horizon(now.wall):
         return []
-    text = f"Your hours end at {clock_words(span[1], rules.zone)}."
-    again = opening(span[1], now.open)
-    return [
-        Constraint(kind="window", rule=f"{rules.name}/windows", left=span[1] - now.wall, sentence=text, again=again)
-    ]
+    said = Said("Your hours end at {time}.", (("time", clock_words(span[1], rules.zone)),))
+    return [_limit("window", f"{rules.name}/windows", span[1] - now.wall, said, opening(span[1], now.open))]
 
 
 def _extra_and_fewer(given: Iterable[Grant], today: str, used: Millis) -> tuple[Millis, Millis]:
@@ -197,35 +215,38 @@ def _minutes(rules: ChildRules, now: Moment, usage: Usage, today: DayUse, fewer:
     # While hours do not count, minutes start to run only when those hours end.
     later = span[1] - now.wall if span else 0
     if usage.lost:
-        text = "Today's record of use was lost, so today's minutes cannot be given again. A guardian can add time."
-        return [
-            Constraint(kind="day", rule=f"{rules.name}/lost", left=later, sentence=text, again=_tomorrow(rules, now))
-        ]
+        return [_limit("day", f"{rules.name}/lost", later, _LOST, _tomorrow(rules, now))]
     if plan.budget is not None:
         limit = _budget_today(rules, now, plan.budget, usage, fewer)
         left = max(0, limit - (today.total - today.extra)) + later
-        found.append(_budget("day", f"today's {duration_words(limit)}", "tomorrow", left, rules, _tomorrow(rules, now)))
+        found.append(_budget("day", limit, left, rules, _tomorrow(rules, now)))
     elif fewer:
-        found.append(_budget("day", "today's minutes", "tomorrow", later, rules, _tomorrow(rules, now)))
+        found.append(_budget("day", None, later, rules, _tomorrow(rules, now)))
     if plan.week is not None:
         monday = week_start(now.day)
         left = _left(plan.week, usage, monday, now.day) + later
         again = day_bounds(monday + dt.timedelta(days=7), rules.zone, rules.reset)[0]
-        found.append(_budget("week", f"this week's {duration_words(plan.week)}", "on Monday", left, rules, again))
+        found.append(_budget("week", plan.week, left, rules, again))
     if plan.month is not None:
         first = now.day.replace(day=1)
         left = _left(plan.month, usage, first, now.day) + later
         again = day_bounds((first + dt.timedelta(days=32)).replace(day=1), rules.zone, rules.reset)[0]
-        found.append(_budget("month", f"this month's {duration_words(plan.month)}", "next month", left, rules, again))
+        found.append(_budget("month", plan.month, left, rules, again))
     return found
 
 
 def _budget(
-    kind: ConstraintKind, what: str, next_time: str, left: Millis, rules: ChildRules, again: Millis
+    kind: Literal["day", "week", "month"], limit: Millis | None, left: Millis, rules: ChildRules, again: Millis
 ) -> Constraint:
-    used_up = f"You have used {what}. There is more {next_time}."
-    text = used_up if left == 0 else f"{duration_words(left)} left of {what}."
-    return Constraint(kind=kind, rule=f"{rules.name}/{kind}", left=left, sentence=text, again=again)
+    """``limit``: ``None`` where a day has no minutes of its own, and some were taken away."""
+    used_up, some = _OF[kind if limit is not None else ""]
+    of = () if limit is None else (("limit", limit // SECOND),)
+    said = Said(used_up.text, of) if left == 0 else Said(some.text, (("time", left // SECOND), *of))
+    return _limit(kind, f"{rules.name}/{kind}", left, said, again)
+
+
+def _limit(kind: ConstraintKind, rule: str, left: Millis, said: Said, again: Millis | None = None) -> Constraint:
+    return Constraint(kind=kind, rule=rule, left=left, sentence=say(said), said=said, again=again)
 
 
 def _left(limit: Millis, usage: Usage, first: dt.date, today: dt.date) -> Millis:
@@ -245,37 +266,39 @@ def _break(now: Moment, folding: Folding) -> list[Constraint]:
     rest_left = max(0, plan.break_rest - folding.resting)
     rule = f"{plan.child}/break"
     if left:
-        text = f"A break of {duration_words(plan.break_rest)} is due in {duration_words(left)}."
-        return [Constraint(kind="break", rule=rule, left=left, sentence=text)]
-    text = f"Time for a break: {duration_words(rest_left)} away from the screen, then you can go on."
-    return [Constraint(kind="break", rule=rule, left=0, sentence=text, again=now.wall + rest_left)]
+        said = Said(
+            "A break of {rest} is due in {time}.", (("rest", plan.break_rest // SECOND), ("time", left // SECOND))
+        )
+        return [_limit("break", rule, left, said)]
+    said = Said("Time for a break: {time} away from the screen, then you can go on.", (("time", rest_left // SECOND),))
+    return [_limit("break", rule, 0, said, now.wall + rest_left)]
 
 
 def _locks(wall: Millis, grants: Iterable[Grant], rules: ChildRules) -> list[Constraint]:
     found = []
     for grant in grants:
         if grant.kind == "lock" and (grant.until is None or grant.until > wall):
-            until = f" until {clock_words(grant.until, rules.zone)}" if grant.until is not None else ""
-            text = f"{grant.by} has paused the PC{until}." + (f" {grant.note}" if grant.note else "")
-            found.append(Constraint(kind="lock", rule=f"grant/{grant.id}", left=0, sentence=text, again=grant.until))
+            said = Said("{by} has paused the PC.", (("by", grant.by),), grant.note)
+            if grant.until is not None:
+                places = (("by", grant.by), ("time", clock_words(grant.until, rules.zone)))
+                said = Said("{by} has paused the PC until {time}.", places, grant.note)
+            found.append(_limit("lock", f"grant/{grant.id}", 0, said, grant.until))
     return found
 
 
 def _extra(rules: ChildRules, extra: Millis) -> Constraint:
-    text = f"{duration_words(extra)} of extra time left today."
-    return Constraint(kind="grant", rule=f"{rules.name}/extra", left=extra, sentence=text)
+    said = Said("{time} of extra time left today.", (("time", extra // SECOND),))
+    return _limit("grant", f"{rules.name}/extra", extra, said)
 
 
 def _tomorrow(rules: ChildRules, now: Moment) -> Millis:
     return day_bounds(now.day, rules.zone, rules.reset)[1]
 
 
-def _when(rules: ChildRules, now: Moment, again: Millis | None) -> str:
+def _when(rules: ChildRules, now: Moment, again: Millis | None) -> Said:
     if again is None:
-        return "when a guardian says so"
+        return Said("when a guardian says so")
     at = clock_words(again, rules.zone)
     if again - now.wall < DAY and policy_day(again, rules.zone, rules.reset) == now.day:
-        return f"at {at}"
-    names = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    date = dt.datetime.fromtimestamp(again / 1000, rules.zone)
-    return f"on {names[date.weekday()]} at {at}"
+        return Said("at {time}", (("time", at),))
+    return when(dt.datetime.fromtimestamp(again / 1000, rules.zone).weekday(), at)

@@ -13,27 +13,28 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from agent.clock import MINUTE, Millis
+from agent.clock import MINUTE, SECOND, Millis
 from agent.core import telling
 from agent.core.activity import Activity, activity
 from agent.core.constraints import NO_USE, Allowance, Moment, allowance, paused
 from agent.core.ending import clearing, endings, frozen_on
 from agent.core.holding import Waiting, asked_guardians
-from agent.core.judge import Judged, Running, judge
+from agent.core.judge import Judged, Running, goes_on, judge
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules
-from agent.core.timewords import duration_words
+from agent.core.saying import own, say
 from agent.core.usage import Seen
 from agent.model.grant import Grant
 from agent.model.program import Process
+from agent.model.site import Said
 from agent.model.snapshot import Session
 from agent.model.usage import Folding, Usage
 from agent.model.verdict import (
+    Constraint,
     Effect,
     EndGrant,
     Ladder,
     NoticeKind,
-    Notify,
     ProgramVerdict,
     Stage,
     Thaw,
@@ -41,6 +42,8 @@ from agent.model.verdict import (
 )
 
 WARN_EVERY = MINUTE
+_UP = Said("Time is up")
+_DISAGREE = Said("Something says the screen is locked or idle while programs are in use.")
 ONCE_WAITS = MINUTE
 """A permission for one run waits so long for its program to start again, should it not run any more."""
 
@@ -118,7 +121,7 @@ def decide(at: Situation) -> Decision:
         used_today=today.total,
         granted_today=sum(g.seconds * 1000 for g in at.grants if g.kind == "time" and g.day == now.today),
         extra_left=left.extra,
-        notes=("Something says the screen is locked or idle while programs are in use.",) if disagreement else (),
+        notes=(say(_DISAGREE),) if disagreement else (),
     )
     seen = Seen(
         child=name,
@@ -142,11 +145,10 @@ def _learning_goes_on(at: Situation, judged: Judged, ladder: Ladder) -> tuple[li
     if ladder.learning_from is not None:
         return [], ladder
     grace = at.moment.plan.grace if ladder.was_open and at.folding.in_use else 0
-    save = f" You have {duration_words(grace)} to save your work." if grace else ""
-    text = f"{judged.used_up.sentence}{save} Programs that do not count can go on."
-    notice = Notify(
-        child=at.rules.name, kind="grace", title="Time is up", text=text, left=grace, rule=judged.used_up.rule
-    )
+    said = _why(judged.used_up)
+    if grace:
+        said = _save(said, grace)
+    notice = telling.tell(at.rules.name, "grace", _UP, goes_on(said), left=grace, rule=judged.used_up.rule)
     begun = replace(ladder, learning_from=at.boot - (at.moment.plan.grace - grace))
     return [notice] if any(s.active for s in at.sessions) else [], begun
 
@@ -188,16 +190,16 @@ def _ladder(at: Situation, left: Allowance, here: bool) -> tuple[Stage, list[Eff
     grace_left = grace_from + grace - at.boot
     first = ladder.grace_from is None
     ladder = replace(ladder, grace_from=grace_from, shown=())
-    sentence = left.binding.sentence if left.binding else "Your time is up."
     if grace_left > 0:
         if not first:
             return "grace", [], ladder
-        text = f"{sentence} You have {duration_words(grace_left)} to save your work."
-        notice = Notify(child=at.rules.name, kind="grace", title="Time is up", text=text, left=grace_left, rule=rule)
+        notice = telling.tell(
+            at.rules.name, "grace", _UP, _save(_why(left.binding), grace_left), left=grace_left, rule=rule
+        )
         return "grace", [notice], ladder
     due: list[Effect] = []
     if first or ladder.was_open:
-        due.append(Notify(child=at.rules.name, kind="up", title="Time is up", text=sentence, left=0, rule=rule))
+        due.append(telling.tell(at.rules.name, "up", _UP, _why(left.binding), left=0, rule=rule))
     due += endings(at.rules.name, at.moment.plan, at.sessions, at.folding, rule)
     due += left_over
     return "up", due, replace(ladder, was_open=False, frozen=ladder.frozen or at.moment.plan.ending == "freeze")
@@ -225,16 +227,24 @@ def _notices(at: Situation, left: Allowance, ladder: Ladder, here: bool) -> tupl
         return [], replace(ladder, shown=shown)
     # After a sleep that passed several thresholds only the nearest one is news.
     kind: NoticeKind = "break" if left.binding and left.binding.kind == "break" else "time"
-    why = left.binding.sentence if left.binding else ""
-    notice = Notify(
-        child=at.rules.name,
-        kind=kind,
-        title=f"{duration_words(_rounded(remaining))} left",
-        text=why,
-        left=remaining,
-        rule=left.binding.rule if left.binding else "",
-    )
+    said = _why(left.binding) if left.binding else own("")
+    rule = left.binding.rule if left.binding else ""
+    notice = telling.tell(at.rules.name, kind, _left_of(remaining), said, left=remaining, rule=rule)
     return [notice], replace(ladder, shown=(*shown, *due))
+
+
+def _why(limit: Constraint | None) -> Said:
+    if limit is None:
+        return Said("Your time is up.")
+    return limit.said or own(limit.sentence)
+
+
+def _save(why: Said, grace: Millis) -> Said:
+    return Said("{why} You have {time} to save your work.", (("why", why), ("time", grace // SECOND)))
+
+
+def _left_of(millis: Millis) -> Said:
+    return Said("{time} left", (("time", _rounded(millis) // SECOND),))
 
 
 def _rounded(millis: Millis) -> Millis:
@@ -247,8 +257,7 @@ def _told_only(at: Situation, left: Allowance, ladder: Ladder) -> tuple[Stage, l
     again = at.moment.plan.mode == "warn" and at.boot - ladder.last_warned >= WARN_EVERY
     if ladder.grace_from is not None and not again:
         return "up", [], ladder
-    sentence = left.binding.sentence if left.binding else "Your time is up."
-    notice = Notify(child=at.rules.name, kind="up", title="Time is up, as agreed", text=sentence, left=0)
+    notice = telling.tell(at.rules.name, "up", Said("Time is up, as agreed"), _why(left.binding), left=0)
     return "up", [notice], replace(ladder, grace_from=ladder.grace_from or at.boot, last_warned=at.boot, shown=())
 
 
@@ -278,7 +287,7 @@ def _programs(at: Situation, judged: Judged, ladder: Ladder) -> tuple[list[Effec
                     effects += _stopped(at, verdict, at.running[program], once, told, stopping)
             case "warn" | "inform" if once not in told:
                 told.add(once)
-                effects.append(telling.notice(at.rules.name, verdict.action, verdict, verdict.sentence))
+                effects.append(telling.notice(at.rules.name, verdict.action, verdict, verdict.said or verdict.sentence))
             case _:
                 if verdict.left is not None:
                     stopping.pop(verdict.program, None)
@@ -335,13 +344,13 @@ def _stopped(
         since = stopping.setdefault(verdict.program, at.boot)
         if f"{once}/up" not in told:
             told.add(f"{once}/up")
-            effects.append(telling.notice(at.rules.name, "grace", verdict, verdict.sentence))
+            effects.append(telling.notice(at.rules.name, "grace", verdict, verdict.said or verdict.sentence))
         if at.boot - since < at.moment.plan.grace:
             return effects
     for process in processes:
         if not ran_out and telling.once(process) not in told:
             told.add(telling.once(process))
-            effects.append(telling.notice(at.rules.name, "blocked", verdict, verdict.sentence))
+            effects.append(telling.notice(at.rules.name, "blocked", verdict, verdict.said or verdict.sentence))
         effects.append(telling.stop(at.rules.name, process, verdict, verdict.sentence, at_once=not ran_out))
     return effects
 
@@ -364,5 +373,6 @@ def _program_notices(at: Situation, verdict: ProgramVerdict, left: Millis, once:
     if not due:
         return []
     told.update(f"{once}/{t}" for t in due)
-    text = f"{duration_words(_rounded(left))} left for {verdict.title} today."
-    return [telling.notice(at.rules.name, "time", verdict, text, left)]
+    places = (("time", _rounded(left) // SECOND), ("title", verdict.title))
+    said = Said("{time} left for {title} today.", places)
+    return [telling.notice(at.rules.name, "time", verdict, said, left)]

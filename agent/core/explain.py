@@ -5,24 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
+from agent.clock import SECOND
 from agent.core.rules import clock_words
+from agent.core.saying import own, say
 from agent.core.timewords import duration_words
-from agent.model.verdict import ProgramVerdict, Verdict
+from agent.model.site import Said
+from agent.model.verdict import Constraint, ProgramVerdict, Verdict
+
+
+def said(verdict: Verdict) -> Said:
+    """Time left and why, in one sentence."""
+    why = verdict.binding
+    if verdict.stage == "paused":
+        return Said("Limits are resting: this time does not count.")
+    if verdict.remaining is None:
+        return Said("No time limit right now.")
+    if verdict.remaining <= 0:
+        return _why(why) if why else Said("Time is up.")
+    left = ("time", verdict.remaining // SECOND)
+    if verdict.free_now:
+        free = Said("{time} left. This hour does not count.", (left,))
+        return Said("{left} {why}", (("left", free), ("why", _why(why)))) if why else free
+    if why and why.sentence.startswith(duration_words(verdict.remaining)):
+        return _why(why)
+    alone = Said("{time} left.", (left,))
+    return Said("{left} {why}", (("left", alone), ("why", _why(why)))) if why else alone
 
 
 def sentence(verdict: Verdict) -> str:
-    """Time left and why, in one sentence."""
-    why = verdict.binding.sentence if verdict.binding else ""
-    if verdict.stage == "paused":
-        return "Limits are resting: this time does not count."
-    if verdict.remaining is None:
-        return "No time limit right now."
-    if verdict.remaining <= 0:
-        return why or "Time is up."
-    left = f"{duration_words(verdict.remaining)} left."
-    if verdict.free_now:
-        return f"{left} This hour does not count. {why}".strip()
-    return why if why.startswith(duration_words(verdict.remaining)) else f"{left} {why}".strip()
+    """The same in English."""
+    return say(said(verdict))
+
+
+def _why(limit: Constraint) -> Said:
+    return limit.said or own(limit.sentence)
 
 
 def lines(verdict: Verdict, zone: ZoneInfo) -> Iterable[str]:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.clock import SECOND, Millis
+from agent.core.saying import say
 from agent.core.telling import notice, once, stop
-from agent.core.timewords import duration_words
 from agent.model.policy import Family
 from agent.model.program import Process, ProgramId
+from agent.model.site import Said
 from agent.model.verdict import AskFor, Effect, Held, Hold, ProgramVerdict, Release, StopProgram
 
 MOST_HELD = 5
@@ -44,23 +45,28 @@ def hash_to_come(program: ProgramId) -> bool:
     return bool(program.path) and not program.protected and not program.sha256
 
 
-def no_room(title: str, program: ProgramId, within: Millis, waiting: int) -> str:
-    """Why a program that must be asked for is closed at once instead of held; empty when it is held.
+def no_room(title: str, program: ProgramId, within: Millis, waiting: int) -> Said | None:
+    """Why a program that must be asked for is closed at once instead of held; ``None`` when it is held.
 
     ``waiting``: how many of the child's programs wait already.
     """
     if not identity_of(program) and not hash_to_come(program):
-        return f"Nothing tells {title} from other programs, so nobody can be asked for it."
+        return Said("Nothing tells {title} from other programs, so nobody can be asked for it.", (("title", title),))
     if not within:
-        return f"{title} is new here, so it was closed."
+        return Said("{title} is new here, so it was closed.", (("title", title),))
     if waiting >= MOST_HELD:
-        return f"{waiting} programs wait for an answer already. Start {title} again after that."
-    return ""
+        places = (("number", str(waiting)), ("title", title))
+        return Said("{number} programs wait for an answer already. Start {title} again after that.", places)
+    return None
 
 
-def question(child: str, guardians: str, verdict: ProgramVerdict, program: ProgramId, within: Millis) -> AskFor:
+def question(child: str, guardians: str | Said, verdict: ProgramVerdict, program: ProgramId, within: Millis) -> AskFor:
     """The question to the guardians, and what the child is told."""
-    wait = f"It waits for the answer, {duration_words(within)} at most." if within else "Start it again after a yes."
+    places = (("title", verdict.title), ("by", guardians))
+    said = Said("{title} is new here. {by} has been asked. Start it again after a yes.", places)
+    if within:
+        text = Said("{title} is new here. {by} has been asked. It waits for the answer, {time} at most.")
+        said = Said(text.text, (*places, ("time", within // SECOND)))
     return AskFor(
         child=child,
         program=verdict.program,
@@ -68,14 +74,15 @@ def question(child: str, guardians: str, verdict: ProgramVerdict, program: Progr
         rule=verdict.rule,
         identity=identity_of(program),
         place=program.path,
-        sentence=f"{verdict.title} is new here. {guardians} has been asked. {wait}",
+        sentence=say(said),
+        said=said,
     )
 
 
-def asked_guardians(family: Family) -> str:
+def asked_guardians(family: Family) -> str | Said:
     """Who is asked, in words: the one guardian's name, else “A guardian”."""
     names = [guardian.name for guardian in family.guardians]
-    return names[0] if len(names) == 1 else "A guardian"
+    return names[0] if len(names) == 1 else Said("A guardian")
 
 
 @dataclass(slots=True)
@@ -86,7 +93,7 @@ class Waiting:
     boot: Millis
     within: Millis
     """How long an answer is waited for."""
-    guardians: str
+    guardians: str | Said
     """Who is asked, in words."""
     seated: Collection[str]
     """Accounts that have a session."""
@@ -105,17 +112,18 @@ class Waiting:
             one = self.held.get(process.key)
             if one is None:
                 why = no_room(verdict.title, program, self.within, len(self.held))
-                if why:
+                if why is not None:
                     effects += self._closed(process, program, verdict, why, told)
                     continue
                 one = self.held[process.key] = Held(pid=process.pid, started=process.started, since=self.boot)
             waited = self.boot - one.since
             if not 0 <= waited < self.within:
-                text = (
-                    f"Nobody has answered for {duration_words(self.within)}, so {verdict.title} was closed. "
-                    "The question stays open; you can start it again."
+                text = Said(
+                    "Nobody has answered for {time}, so {title} was closed. "
+                    "The question stays open; you can start it again.",
+                    (("time", self.within // SECOND), ("title", verdict.title)),
                 )
-                effects += [notice(self.child, "blocked", verdict, text), self._stop(process, verdict, text)]
+                effects += [notice(self.child, "blocked", verdict, text), self._stop(process, verdict, say(text))]
                 del self.held[process.key]
             elif process.account not in self.seated and waited >= WITHOUT_SESSION:
                 effects.append(self._stop(process, verdict, "Its session has ended."))
@@ -137,9 +145,9 @@ class Waiting:
         return effects
 
     def _closed(
-        self, process: Process, program: ProgramId, verdict: ProgramVerdict, why: str, told: set[str]
+        self, process: Process, program: ProgramId, verdict: ProgramVerdict, why: Said, told: set[str]
     ) -> list[Effect]:
-        end = self._stop(process, verdict, why)
+        end = self._stop(process, verdict, say(why))
         if once(process) in told:
             return [end]
         told.add(once(process))

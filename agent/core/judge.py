@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from agent.clock import Millis
 from agent.core.constraints import Moment
 from agent.core.programs import Match, Matcher
 from agent.core.rules import ProgramLimit, clock_words
+from agent.core.saying import own, say
 from agent.core.schedule import day_names, holding, opening, week_start
 from agent.model.grant import Grant
 from agent.model.policy import Action
 from agent.model.program import Process, ProgramId
+from agent.model.site import Said
 from agent.model.usage import DayUse, Usage
 from agent.model.verdict import Constraint, ProgramVerdict
 
@@ -43,15 +49,16 @@ class Judged:
 
     def without_counting(self, because: Constraint | None) -> Judged:
         """The same with everything that counts blocked, because the minutes are used up."""
-        after = replace(self, used_up=because, counts=False)
-        return replace(after, verdicts={program: after.narrowed(v) for program, v in self.verdicts.items()})
+        after = dataclasses.replace(self, used_up=because, counts=False)
+        return dataclasses.replace(after, verdicts={program: after.narrowed(v) for program, v in self.verdicts.items()})
 
     def narrowed(self, verdict: ProgramVerdict) -> ProgramVerdict:
         """A verdict on one program with ``used_up`` applied."""
         if self.used_up is None or not verdict.counts or verdict.action not in ("allow", "inform", "warn"):
             return verdict
-        sentence = f"{self.used_up.sentence} Programs that do not count can go on."
-        return _with(verdict, "block", self.used_up.rule, sentence, left=0)
+        return _with(
+            verdict, "block", self.used_up.rule, goes_on(self.used_up.said or own(self.used_up.sentence)), left=0
+        )
 
 
 def judge(
@@ -116,35 +123,52 @@ def _verdict(
     for grant in permits:
         if permitted(grant.subject, program, match.key, match.strong):
             if grant.kind == "refusal":
-                note = f" {grant.note}" if grant.note else ""
-                text = f"{grant.by} said no to {verdict.title} for today.{note}"
-                return _with(verdict, "block", f"grant/{grant.id}", text)
-            until = f" until {clock_words(grant.until, matcher.rules.zone)}" if grant.until else ""
-            return _with(verdict, "allow", f"grant/{grant.id}", f"{grant.by} allowed {verdict.title}{until}.")
+                said = Said(
+                    "{by} said no to {title} for today.", (("by", grant.by), ("title", verdict.title)), grant.note
+                )
+                return _with(verdict, "block", f"grant/{grant.id}", said)
+            return _with(verdict, "allow", f"grant/{grant.id}", _yes(grant, verdict.title, matcher.rules.zone))
     left: Millis | None = None
     for limit in match.limits:
-        shut = _shut(matcher, limit, now) if limit.hours else ""
-        if shut:
+        shut = _shut(matcher, limit, now) if limit.hours else None
+        if shut is not None:
             return _with(verdict, "block", limit.id, shut)
         rest = _left(limit, match.key, usage, now)
         if rest is not None and (left is None or rest < left):
             left, rule = rest, limit.id
     if left == 0:
-        text = f"Today's time for {verdict.title} is used up."
-        return _with(verdict, "block", rule, text, left=0)
+        return _with(
+            verdict, "block", rule, Said("Today's time for {title} is used up.", (("title", verdict.title),)), left=0
+        )
     if left is None:
         return verdict
-    return _with(verdict, verdict.action, verdict.rule, verdict.sentence, left=left)
+    return replace(verdict, left=left)
 
 
-def _shut(matcher: Matcher, limit: ProgramLimit, now: Moment) -> str:
-    """Why a rule's own hours are shut now; empty when they are not."""
+def goes_on(why: Said) -> Said:
+    """Why what counts is closed, and that learning goes on."""
+    return Said("{why} Programs that do not count can go on.", (("why", why),))
+
+
+def _yes(grant: Grant, title: str, zone: ZoneInfo) -> Said:
+    places = (("by", grant.by), ("title", title))
+    if not grant.until:
+        return Said("{by} allowed {title}.", places)
+    return Said("{by} allowed {title} until {time}.", (*places, ("time", clock_words(grant.until, zone))))
+
+
+def _shut(matcher: Matcher, limit: ProgramLimit, now: Moment) -> Said | None:
+    """Why a rule's own hours are shut now; ``None`` when they are not."""
     open_spans = matcher.hours(limit)
     if open_spans is None or holding(now.wall, open_spans):
-        return ""
+        return None
     again = opening(now.wall, open_spans)
-    when = f" It opens at {clock_words(again, matcher.rules.zone)}." if again else ""
-    return f"{limit.title} has its own hours, and this is outside them.{when}"
+    if not again:
+        return Said("{title} has its own hours, and this is outside them.", (("title", limit.title),))
+    return Said(
+        "{title} has its own hours, and this is outside them. It opens at {time}.",
+        (("title", limit.title), ("time", clock_words(again, matcher.rules.zone))),
+    )
 
 
 def _left(limit: ProgramLimit, key: str, usage: Usage, now: Moment) -> Millis | None:
@@ -169,15 +193,16 @@ def _used(limit: ProgramLimit, key: str, use: DayUse | None) -> Millis:
 
 
 def _with(
-    verdict: ProgramVerdict, action: Action, rule: str, sentence: str, *, left: Millis | None = None
+    verdict: ProgramVerdict, action: Action, rule: str, said: Said, *, left: Millis | None = None
 ) -> ProgramVerdict:
     return ProgramVerdict(
         action=action,
         rule=rule,
-        sentence=sentence,
+        sentence=say(said),
         program=verdict.program,
         title=verdict.title,
         left=left,
         counts=verdict.counts,
         groups=verdict.groups,
+        said=said,
     )

@@ -17,8 +17,9 @@ from msgspec import Struct
 from agent.clock import Millis
 from agent.core.drafting import rule_lines
 from agent.core.holding import identity_of
-from agent.core.timewords import duration_words
+from agent.core.timewords import duration_words, when
 from agent.model.program import ProgramId
+from agent.model.site import Said
 
 MOST_LEARNED = 400
 """Different programs that are kept of one child; it can start new ones without end."""
@@ -92,12 +93,13 @@ def doubt(program: ProgramId) -> Doubt:
     return "script" if program.interpreter else "writable"
 
 
-def sentence(learning: Learning, zone: ZoneInfo) -> str:
+def said(learning: Learning, zone: ZoneInfo) -> Said:
     """What the child is told while it lasts."""
     end = dt.datetime.fromtimestamp(learning.until / 1000, zone)
-    return (
-        f"Fairtime is learning which programs you use, until {end:%A} {end:%H:%M}. "
-        "Nothing new is closed meanwhile, and you can read the list."
+    return Said(
+        "Fairtime is learning which programs you use. It stops {when}. "
+        "Nothing new is closed meanwhile, and you can read the list.",
+        (("when", when(end.weekday(), f"{end:%H:%M}")),),
     )
 
 

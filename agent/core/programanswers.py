@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from agent.clock import Millis
 from agent.core.judge import permitted
 from agent.core.programs import Match
+from agent.core.saying import say
 from agent.model.grant import Grant
 from agent.model.program import ProgramId
+from agent.model.site import Said
 
 ASKED = "asked:"
 """Begins the subject of such a no, which is therefore no program's identity (``judge.permitted``)."""
@@ -43,7 +45,12 @@ def answer(words: str, found: tuple[ProgramId, Match] | None, grants: Sequence[G
 
 def no_words(grant: Grant) -> str:
     """A no, for the child."""
-    return f"{grant.by} said no to {grant.title} for today." + (f" {grant.note}" if grant.note else "")
+    return say(no_said(grant))
+
+
+def no_said(grant: Grant) -> Said:
+    """The same, for other languages."""
+    return Said("{by} said no to {title} for today.", (("by", grant.by), ("title", grant.title)), grant.note)
 
 
 def _plain(words: str) -> str:

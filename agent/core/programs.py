@@ -17,13 +17,24 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from agent.core import browsers
 from agent.core.rules import ChildRules, Plan, ProgramLimit, hours_on
+from agent.core.saying import say
 from agent.core.schedule import Span, spans
 from agent.model.policy import Action, CatalogueEntry
 from agent.model.program import ProgramId
+from agent.model.site import Said
 from agent.model.verdict import ProgramVerdict
 
+_REASONS: dict[Action, Said] = {
+    "block": Said("{title} is not on your list of programs."),
+    "ask": Said("{title} is new here. Ask a guardian for it."),
+    "warn": Said("{title}: talk about this one with a guardian."),
+    "inform": Said("{title} is allowed."),
+    "allow": Said("{title} is allowed."),
+}
 _STRICTNESS: dict[Action, int] = {"allow": 0, "inform": 1, "warn": 2, "ask": 3, "block": 4}
 
 SHA256, SIGNER, PACKAGE, PATH, NAME, GROUP, DEFAULT = range(7)
@@ -112,8 +123,9 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
     named = best is not None and (best[0] < NAME or best[1].action == "block")
     if entry is not None and not named and not browsers.keeps_rules(entry, program) and browsers.closes(plan.sites):
         rule = f"{rules.name}/{browsers.RULE}"
-        said = _said(key, title, rule, "block", not plan.count_listed, groups, browsers.sentence(title))
-        return Match(key, said, strong_entry)
+        verdict = _said(key, title, rule, "block", not plan.count_listed, groups, "")
+        why = browsers.said(title)
+        return Match(key, replace(verdict, sentence=say(why), said=why), strong_entry)
     if best is None:
         action = default
         if entry is not None and entry.group == "system" and strong_entry:
@@ -149,18 +161,16 @@ def _match(rules: ChildRules, plan: Plan, program: ProgramId) -> Match:
 def _said(
     key: str, title: str, rule: str, action: Action, counts: bool, groups: tuple[str, ...], reason: str
 ) -> ProgramVerdict:
-    if not reason:
-        match action:
-            case "block":
-                reason = f"{title} is not on your list of programs."
-            case "ask":
-                reason = f"{title} is new here. Ask a guardian for it."
-            case "warn":
-                reason = f"{title}: talk about this one with a guardian."
-            case _:
-                reason = f"{title} is allowed."
+    said = None if reason else Said(_REASONS[action].text, (("title", title),))
     return ProgramVerdict(
-        action=action, rule=rule, sentence=reason, program=key, title=title, counts=counts, groups=groups
+        action=action,
+        rule=rule,
+        sentence=say(said) if said is not None else reason,
+        program=key,
+        title=title,
+        counts=counts,
+        groups=groups,
+        said=said,
     )
 
 

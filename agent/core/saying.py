@@ -6,19 +6,35 @@ from collections.abc import Callable
 
 from agent.model.site import Said
 
+_NOTHING = ""
 Translate = Callable[..., str]
 """Gives a sentence, with its places filled after it was translated (``agent.words.Words``)."""
 
 
-def english(sentence: str, **places: object) -> str:
+def english(sentence: str, /, **places: object) -> str:
     return sentence.format(**places) if places else sentence
 
 
 def say(said: Said, words: Translate = english) -> str:
     """The sentence, and after it what somebody added in words of their own."""
-    places = {name: length(value, words) if isinstance(value, int) else value for name, value in said.places}
-    text = words(said.text, **places)
-    return f"{text} {said.note}" if said.note else text
+    text = said.text
+    if said.places:
+        # A loop, and no function for each place: every limit of every child is said at every tick.
+        places: dict[str, object] = {}
+        for name, value in said.places:
+            if isinstance(value, int):
+                places[name] = length(value, words)
+            else:
+                places[name] = say(value, words) if isinstance(value, Said) else value
+        text = text.format(**places) if words is english else words(text, **places)
+    elif text and words is not english:
+        text = words(text)
+    return f"{text} {said.note}".strip() if said.note else text
+
+
+def own(text: str) -> Said:
+    """What somebody said in words of their own: the same in every language."""
+    return Said(_NOTHING, note=text)
 
 
 def length(seconds: int, words: Translate = english) -> str:

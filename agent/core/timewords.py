@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.clock import SECOND, Millis
 from agent.core.saying import length
+from agent.model.site import Said
 
 if TYPE_CHECKING:  # zones take longer to import than a whole command may
     from agent.core.schedule import MinuteSpan
@@ -18,6 +19,15 @@ if TYPE_CHECKING:  # zones take longer to import than a whole command may
 _DURATION = re.compile(r"(?=.)(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", re.ASCII)
 _CLOCK = re.compile(r"(\d{2}):(\d{2})", re.ASCII)
 DAY_MINUTES = 24 * 60
+_WHEN = (
+    Said("on Monday at {time}"),
+    Said("on Tuesday at {time}"),
+    Said("on Wednesday at {time}"),
+    Said("on Thursday at {time}"),
+    Said("on Friday at {time}"),
+    Said("on Saturday at {time}"),
+    Said("on Sunday at {time}"),
+)
 
 
 def parse_duration(text: str) -> int:
@@ -40,6 +50,11 @@ def write_duration(seconds: int) -> str:
 def duration_words(millis: Millis) -> str:
     """``1 h 05 min``, ``12 min``, ``40 s``: as faces show it, rounded down so that nobody is promised a minute too much."""
     return length(max(0, millis) // SECOND)
+
+
+def when(weekday: int, time: str) -> Said:
+    """``on Monday at 17:30``; ``weekday`` is 0 for Monday."""
+    return Said(_WHEN[weekday].text, (("time", time),))
 
 
 def parse_clock(text: str) -> int:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.model.grant import Grant, Request
+from agent.model.site import Said
 from agent.model.verdict import Notify, Verdict
 
 
@@ -37,6 +38,8 @@ class ChildState(Struct, frozen=True, kw_only=True):
     seconds_left: int | None
     sentence: str
     """Time left and why, in one sentence."""
+    said: Said | None = None
+    """The same for other languages."""
     budget_today: int | None = None
     programs: tuple[ProgramUse, ...] = ()
     sites: tuple[SiteTime, ...] = ()
@@ -46,6 +49,7 @@ class ChildState(Struct, frozen=True, kw_only=True):
     grants: tuple[Grant, ...] = ()
     learning: str = ""
     """What the child is told while Fairtime learns which programs it uses; empty otherwise."""
+    learning_said: Said | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True, tag="status"):
@@ -102,6 +106,8 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
 
     sentence: str
     id: str = ""
+    said: Said | None = None
+    """``sentence`` for other languages."""
 
 
 Result = Status | Welcome | Text | Document | Requests | Entrance | Rights | Done
@@ -120,6 +126,8 @@ class Failure(Struct, frozen=True, kw_only=True, tag="failure"):
     title: str
     advice: str = ""
     retry_after: int | None = None
+    said: Said | None = None
+    """``title`` for other languages, where it has places to fill."""
 
 
 class Event(Struct, frozen=True, kw_only=True, tag="event"):

@@ -203,6 +203,7 @@ def _result(message: Message, serial: int) -> Result:
         error = kind(message.title, message.advice)
         if isinstance(error, errors.Refused):
             error.retry_after = message.retry_after
+            error.said = message.said
         raise error
     if isinstance(message, Event) or message.id != serial:
         raise ProtocolError("The service answered something else", "Use the same version of Fairtime on both sides.")

@@ -267,6 +267,7 @@ class Server:
                 title=error.title,
                 advice=error.advice,
                 retry_after=getattr(error, "retry_after", None),
+                said=error.said if isinstance(error, Refused) else None,
             )
             frame = frames.pack(failure)
         except Exception:

@@ -24,8 +24,8 @@ class Said(Struct, frozen=True, array_like=True):
     """A sentence in English with places to fill, for whoever shows it in another language (``core.saying.say``)."""
 
     text: str
-    places: tuple[tuple[str, str | int], ...] = ()
-    """A number is a length of time in seconds."""
+    places: tuple[tuple[str, str | int | Said], ...] = ()
+    """A number is a length of time in seconds; a sentence may be part of another."""
     note: str = ""
     """What a person added, in words of their own."""
 

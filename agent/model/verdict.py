@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from agent.model.policy import Action, Ending
+from agent.model.site import Said
 
 ConstraintKind = Literal["window", "day", "week", "month", "break", "lock", "grant", "program", "group", "hours"]
 
@@ -19,6 +20,8 @@ class Constraint(Struct, frozen=True, kw_only=True):
     left: int
     sentence: str
     """For the child: plain, blameless, complete."""
+    said: Said | None = None
+    """The same for other languages."""
     again: int | None = None
     """Trusted wall milliseconds when it will next leave time, if that is known."""
 
@@ -38,6 +41,8 @@ class ProgramVerdict(Struct, frozen=True, kw_only=True):
     left: int | None = None
     counts: bool = True
     groups: tuple[str, ...] = ()
+    said: Said | None = None
+    """``sentence`` for other languages; ``None`` where it is a guardian's own words."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -105,6 +110,10 @@ class Notify(Struct, frozen=True, kw_only=True, tag="notify"):
     left: int | None = None
     rule: str = ""
     program: str = ""
+    headed: Said | None = None
+    """``title`` for other languages; ``None`` where it is a name or somebody's own words."""
+    said: Said | None = None
+    """``text``, likewise."""
 
 
 class EndSession(Struct, frozen=True, kw_only=True, tag="end"):
@@ -161,6 +170,8 @@ class AskFor(Struct, frozen=True, kw_only=True, tag="ask-for"):
     place: str
     sentence: str
     """For the child, once the guardians have been asked."""
+    said: Said | None = None
+    """The same for other languages."""
 
 
 class Release(Struct, frozen=True, kw_only=True, tag="release"):

@@ -16,10 +16,12 @@ from agent.core.authorize import RIGHTS_LAST
 from agent.core.constraints import takeable
 from agent.core.holding import identity_of
 from agent.core.learning import SHORTEST
-from agent.core.learning import sentence as learning_sentence
+from agent.core.learning import said as learning_said
 from agent.core.programanswers import no_subject
+from agent.core.saying import own, say
 from agent.core.schedule import day_bounds
 from agent.core.siterules import asked_for
+from agent.core.telling import tell
 from agent.core.timewords import duration_words
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.answers import Done, Result, Rights
@@ -43,7 +45,7 @@ from agent.ipc.protocol import (
 )
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Lasting, Request
-from agent.model.verdict import Notify
+from agent.model.site import Said
 from agent.service.audit import Audit
 from agent.service.guardian import Guardian, WrongSecret
 from agent.service.learner import done_words
@@ -57,6 +59,17 @@ from agent.trust.envelope import MAX_ENVELOPE
 
 LONGEST_GRANT = 24 * 3600
 SHORTEST_LOCK = 60
+_TIME = {True: Said("{time} more today."), False: Said("{time} fewer today.")}
+_ANSWERED = {True: Said("{child}'s request is granted."), False: Said("{child}'s request is refused.")}
+_ENDED = {
+    "time": Said("{child}: the extra time is taken back."),
+    "program": Said("{child}: the yes to the program is taken back."),
+    "site": Said("{child}: the yes to the site is taken back."),
+    "pause": Said("{child}: the pause has ended."),
+    "lock": Said("{child}: the lock has ended."),
+    "refusal": Said("{child}: the no is taken back."),
+    "site-refusal": Said("{child}: the no is taken back."),
+}
 MOST_PIECES = 2 * MAX_ENVELOPE // PIECE
 """Of one policy; base64 makes four characters of three bytes."""
 
@@ -145,10 +158,10 @@ class Acts:
         self._known(body.child)
         wish = _Wish(body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
         grant = self._grant(connection, wish)
-        sentence = self._put(connection, grant, await self.seals.seal(grant))
+        said = self._put(connection, grant, await self.seals.seal(grant))
         if body.kind == "time" and grant.seconds != body.seconds:
-            sentence += " There was no more to take."
-        return Done(sentence=sentence, id=grant.id)
+            said = Said("{done} There was no more to take.", (("done", said),))
+        return Done(sentence=say(said), said=said, id=grant.id)
 
     def _grant(self, connection: Connection, wish: _Wish) -> Grant:
         """The grant, as the ledger will keep it."""
@@ -205,34 +218,41 @@ class Acts:
         rules = self.loop.engine.rules
         return day_bounds(self.loop.engine.today(child), rules.zone, rules.reset)[1]
 
-    def _put(self, connection: Connection, grant: Grant, seal: bytes) -> str:
+    def _put(self, connection: Connection, grant: Grant, seal: bytes) -> Said:
         """Enter a grant that was signed."""
         self.store.add_grant(grant, seal)
         name = grant.title or grant.subject.rpartition(":")[2]
         what = {
-            "time": f"{duration_words(abs(grant.seconds) * SECOND)} {'more' if grant.seconds > 0 else 'fewer'} today",
-            "program": f"{name} is allowed {self._how_long(grant)}",
-            "refusal": f"{name} is not for today",
-            "site-refusal": f"{grant.subject} is not for today",
-            "site": f"{grant.subject} is allowed {self._how_long(grant)}",
-            "pause": "limits rest for a while",
-            "lock": "the PC is paused",
+            "time": _TIME[grant.seconds > 0],
+            "program": Said("{name} is allowed {how_long}."),
+            "refusal": Said("{name} is not for today."),
+            "site-refusal": Said("{name} is not for today."),
+            "site": Said("{name} is allowed {how_long}."),
+            "pause": Said("Limits rest for a while."),
+            "lock": Said("The PC is paused."),
         }[grant.kind]
-        self._note(connection, f"give-{grant.kind}", grant.child, f"{what} ({grant.id}, {grant.subject or grant.kind})")
-        sentence = f"{grant.child}: {what}."
-        text = what[0].upper() + what[1:] + "." + (f" {grant.note}" if grant.note else "")
-        self.loop.push(
-            Notify(child=grant.child, kind="granted", title=f"From {grant.by}", text=text, rule=f"grant/{grant.id}")
+        time = ("time", abs(grant.seconds))
+        said = Said(what.text, (time, ("name", name), ("how_long", self._how_long(grant))))
+        self._note(
+            connection,
+            f"give-{grant.kind}",
+            grant.child,
+            f"{say(said).removesuffix('.')} ({grant.id}, {grant.subject or grant.kind})",
         )
+        # A notice begins with a capital letter; a guardian reads the name as it is.
+        shown = ("name", name[:1].upper() + name[1:])
+        told = Said(what.text, (time, shown, ("how_long", self._how_long(grant))), grant.note)
+        headed = Said("From {by}", (("by", grant.by),))
+        self.loop.push(tell(grant.child, "granted", headed, told, rule=f"grant/{grant.id}"))
         self.loop.wake()
-        return sentence
+        return Said("{child}: {what}", (("child", grant.child), ("what", said)))
 
-    def _how_long(self, grant: Grant) -> str:
+    def _how_long(self, grant: Grant) -> Said:
         if grant.once:
-            return "until it is closed"
+            return Said("until it is closed")
         if grant.until is None:
-            return "from now on"
-        return "for today" if grant.until == self._end_of_day(grant.child) else "for a while"
+            return Said("from now on")
+        return Said("for today") if grant.until == self._end_of_day(grant.child) else Said("for a while")
 
     def _within_ceiling(self, child: str, seconds: int) -> None:
         day = self.loop.engine.today(child)
@@ -289,19 +309,18 @@ class Acts:
         if body.seconds == 0:
             known = learner.end(body.child, wall)
             self._note(connection, "learn-stop", body.child, f"{len(known.programs)} programs")
-            text, sentence = (
-                "Fairtime does not learn any more.",
-                f"Fairtime has stopped learning; {len(known.programs)} programs are on the list.",
-            )
+            text = Said("Fairtime does not learn any more.")
+            sentence = f"Fairtime has stopped learning; {len(known.programs)} programs are on the list."
         elif body.seconds < SHORTEST:
             raise Refused("That is too short to learn anything", "Say a time from a minute to four weeks, such as 7d.")
         else:
             known = learner.begin(body.child, body.seconds, self._name(connection), wall)
             zone = self.loop.engine.rules.zone
             self._note(connection, "learn-start", body.child, f"{body.seconds} s")
-            text, sentence = learning_sentence(known, zone), done_words(known, wall)
+            text, sentence = learning_said(known, zone), done_words(known, wall)
         self.loop.save_learning()
-        self.loop.push(Notify(child=body.child, kind="state", title=f"From {self._name(connection)}", text=text))
+        headed = Said("From {by}", (("by", self._name(connection)),))
+        self.loop.push(tell(body.child, "state", headed, text))
         self.loop.wake()
         self.loop.changed()
         return Done(sentence=sentence)
@@ -310,8 +329,8 @@ class Acts:
         grant = self.store.end_grant(body.grant, self.wall())
         self._note(connection, "release", grant.child, f"{grant.kind} ({grant.id})")
         self.loop.wake()
-        what = "no" if grant.kind in ("refusal", "site-refusal") else grant.kind
-        return Done(sentence=f"{grant.child}: the {what} has ended.", id=grant.id)
+        said = Said(_ENDED[grant.kind].text, (("child", grant.child),))
+        return Done(sentence=say(said), said=said, id=grant.id)
 
     async def _answer(self, connection: Connection, body: Answer) -> Done:
         request = next((r for r in self.store.requests(limit=500) if r.id == body.request), None)
@@ -327,10 +346,18 @@ class Acts:
         if grant is not None:
             self._put(connection, grant, seal)
         else:
-            text = body.reply or ("Read." if body.granted else "Not now.")
-            self.loop.push(Notify(child=request.child, kind="state", title=f"{by} has answered", text=text))
+            text = (
+                own(body.reply)
+                if body.reply
+                else Said("Read.")
+                if body.granted
+                else Said("Not now. You can talk about it together.")
+            )
+            self.loop.push(tell(request.child, "state", Said("{by} has answered", (("by", by),)), text))
         self.loop.changed()
-        return Done(sentence=f"{request.child}'s request is {state}.", id=request.id)
+        done = _ANSWERED[body.granted]
+        said = Said(done.text, (("child", request.child),))
+        return Done(sentence=say(said), said=said, id=request.id)
 
     def _answered(self, connection: Connection, body: Answer, request: Request) -> Grant | None:
         """What an answer gives.  A no to a site or a program is kept for the day, so that it is not asked for again at once."""

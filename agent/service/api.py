@@ -14,8 +14,10 @@ from agent.core import explain, programanswers, siteanswers
 from agent.core.agreement import agreement
 from agent.core.authorize import Who
 from agent.core.catalogue import as_installed, known_as
-from agent.core.learning import listing, propose, sentence
+from agent.core.learning import listing, propose
+from agent.core.learning import said as learning_said
 from agent.core.rules import ChildRules
+from agent.core.saying import say
 from agent.core.siterules import asked_for
 from agent.errors import NotFound, Refused
 from agent.ipc.answers import ChildState, Document, Done, Entrance, Event, Requests, Result, Status, Text
@@ -38,6 +40,7 @@ from agent.ipc.protocol import (
 from agent.ipc.server import Connection
 from agent.model.grant import Grant, Request
 from agent.model.program import ProgramId
+from agent.model.site import Said
 from agent.model.sitewhy import Because, WhySite
 from agent.model.verdict import Notify
 from agent.service import jobs
@@ -134,7 +137,7 @@ class Api:
             self._grants(name),
             self.store.requests(name, open_only=True, limit=MAX_OPEN_REQUESTS),
             self.goals.get(name),
-            sentence(known, self.loop.engine.rules.zone) if known is not None else "",
+            learning_said(known, self.loop.engine.rules.zone) if known is not None else None,
             self.sites.times(child),
         )
 
@@ -272,10 +275,11 @@ class Api:
             raise Refused(f"Which {body.kind}?", "Name it.")
         subject = asked_for(body.subject) if body.kind == "site" else body.subject
         if subject is None:
-            raise Refused(f"“{body.subject}” is no host name", "Name its host, such as example.org.")
-        no = self._said_no(who.child, body.kind, subject)
-        if no:
-            raise Refused(no, "You can ask again tomorrow.")
+            no = Said("“{name}” is no host name", (("name", body.subject),))
+            raise Refused(say(no), "Name its host, such as example.org.", said=no)
+        answered = self._said_no(who.child, body.kind, subject)
+        if answered is not None:
+            raise Refused(say(answered), "You can ask again tomorrow.", said=answered)
         request = self.store.add_request(
             Request(
                 id=secrets.token_hex(6),
@@ -288,20 +292,21 @@ class Api:
             )
         )
         self.loop.changed()
-        return Done(sentence="A guardian will see what you asked.", id=request.id)
+        done = Said("A guardian will see what you asked.")
+        return Done(sentence=say(done), said=done, id=request.id)
 
-    def _said_no(self, name: str, kind: str, subject: str) -> str:
-        """A guardian's no to what a child asks for, while it holds; empty when there is none."""
+    def _said_no(self, name: str, kind: str, subject: str) -> Said | None:
+        """A guardian's no to what a child asks for, while it holds; ``None`` when there is none."""
         if kind == "site":
             said = self.sites.answer(name, subject)
-            return siteanswers.no_words(said, subject) if said is not None and said.kind == "site-refusal" else ""
+            return siteanswers.no_said(said, subject) if said is not None and said.kind == "site-refusal" else None
         if kind != "program":
-            return ""
+            return None
         child = self._child(name)
         program = self._program(child, subject)
         found = (program, self.loop.questions.match(child, program)) if program is not None else None
         word = programanswers.answer(subject, found, self.loop.engine.grants_of(name), self.wall)
-        return programanswers.no_words(word) if word is not None and word.kind == "refusal" else ""
+        return programanswers.no_said(word) if word is not None and word.kind == "refusal" else None
 
     def _goal(self, who: Who, body: SetGoal) -> Done:
         assert who.child is not None, "the table of rights lets only children set goals"

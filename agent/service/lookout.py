@@ -16,11 +16,13 @@ import msgspec
 
 from agent.clock import Millis
 from agent.core.rules import Rules, compile_policy
+from agent.core.saying import say
 from agent.core.strangers import strangers, with_strangers
+from agent.core.telling import tell
 from agent.errors import StoreError
 from agent.model.policy import Policy
+from agent.model.site import Said
 from agent.model.snapshot import Mended, Snapshot
-from agent.model.verdict import Notify
 from agent.platforms.base import Finding, Host
 from agent.resources import load_catalogue
 from agent.service.audit import Audit
@@ -121,9 +123,12 @@ class Lookout:
         state = self.store.state(_KNOWN)
         known = _names(state)
         for name in sorted(set(self.strangers) - known):
-            text = f"The account {name} appeared, which the policy does not name. It has the strictest limits."
-            self._enter("account-appeared", name, text)
-            self.loop.push(Notify(child="", kind="state", title="A new account on this PC", text=text))
+            said = Said(
+                "The account {name} appeared, which the policy does not name. It has the strictest limits.",
+                (("name", name),),
+            )
+            self._enter("account-appeared", name, say(said))
+            self.loop.push(tell("", "state", Said("A new account on this PC"), said))
         for name in sorted(known - set(self.strangers)):
             self._enter("account-settled", name, f"The account {name} is gone, or the policy names it now.")
         if known != set(self.strangers):
@@ -139,7 +144,7 @@ class Lookout:
         else:
             text = f"Fairtime's {name} was {mended.what}; it is put right again."
         self._enter("own-file", mended.path, text)
-        self.loop.push(Notify(child="", kind="state", title="Fairtime's files were changed", text=text))
+        self.loop.push(tell("", "state", Said("Fairtime's files were changed"), text))
 
     def _enter(self, action: str, subject: str, text: str) -> None:
         log.warning("%s", text)

@@ -18,11 +18,13 @@ from msgspec.structs import replace
 from agent.clock import MINUTE, SECOND, Instant, Millis
 from agent.core import telling
 from agent.core.rules import Rules
+from agent.core.saying import own
 from agent.core.usage import added
 from agent.errors import HostError, NotFound, Refused, StoreError
 from agent.model.grant import Request
 from agent.model.program import ProgramId
 from agent.model.record import EventKind, LedgerEvent
+from agent.model.site import Said
 from agent.model.snapshot import Snapshot
 from agent.model.usage import Charge
 from agent.model.verdict import AskFor, EndGrant, Notify
@@ -213,8 +215,8 @@ class Loop:
     def _learned(self, child: str) -> None:
         """Learning has ended by itself."""
         self.save_learning()
-        text = "Fairtime has stopped learning which programs you use. What is new must be asked for again."
-        self.push(Notify(child=child, kind="state", title="Learning is over", text=text))
+        text = Said("Fairtime has stopped learning which programs you use. What is new must be asked for again.")
+        self.push(telling.tell(child, "state", Said("Learning is over"), text))
         self.learned(child)
         self.wake()
         self.changed()
@@ -255,7 +257,7 @@ class Loop:
             verdict = one.verdict
             self.remember(child, program, one.process.program)
             kind: EventKind = "asked" if verdict.action == "ask" else "blocked"
-            self._record(child, kind, program, verdict.rule, one.why, count=one.count)
+            self._record(child, kind, program, verdict.rule, telling.text_of(one.why), count=one.count)
             if one.question is not None:
                 self._ask(one.question)
                 continue
@@ -263,7 +265,7 @@ class Loop:
 
     def _ask(self, question: AskFor) -> None:
         """Ask the guardians in the child's name; the same program is asked for once as long as nobody has answered."""
-        text = question.sentence
+        text = question.said or own(question.sentence)
         request = Request(
             id=secrets.token_hex(6),
             child=question.child,
@@ -278,10 +280,16 @@ class Loop:
                 self._record(question.child, "asked", question.program, question.rule, question.title)
                 self.changed()
         except Refused:
-            text = f"{question.title} is new here. Many questions are open already: talk with your guardians."
+            text = Said(
+                "{title} is new here. Many questions are open already: talk with your guardians.",
+                (("title", question.title),),
+            )
         except StoreError as error:
             self.stumbled("ledger", error.title, error.advice)
-            text = f"{question.title} is new here. It could not be written down: ask your guardians yourself."
+            text = Said(
+                "{title} is new here. It could not be written down: ask your guardians yourself.",
+                (("title", question.title),),
+            )
         self._tell(self.host.clock.now(), telling.notice(question.child, "ask", question, text))
 
     def _end_grant(self, effect: EndGrant) -> None:

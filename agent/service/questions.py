@@ -16,6 +16,7 @@ from agent.core.login import COME_IN, Entry, entry
 from agent.core.programs import Match, needs_hash
 from agent.core.usage import new_day
 from agent.model.program import Process, ProgramId
+from agent.model.site import Said
 from agent.model.verdict import AskFor, Ladder, ProgramVerdict
 from agent.service.engine import Child, Engine
 
@@ -50,8 +51,8 @@ class Questions:
             return None
         return child.decision.judged.narrowed(verdict) if child.decision else verdict
 
-    def must_close(self, process: Process, verdict: ProgramVerdict, waiting: int) -> tuple[str, AskFor | None]:
-        """Why a starting program that must be asked for cannot be held (empty: it can), and the question it leaves.
+    def must_close(self, process: Process, verdict: ProgramVerdict, waiting: int) -> tuple[Said | None, AskFor | None]:
+        """Why a starting program that must be asked for cannot be held (``None``: it can), and the question it leaves.
 
         ``waiting``: how many of the child's programs were held since the last tick.
         """
@@ -59,7 +60,7 @@ class Questions:
         child = self.engine.children[name]
         within = child.rules.plan(self.engine.today(name)).answer_within
         why = no_room(verdict.title, process.program, within, len(child.ladder.held) + waiting)
-        if not why or within or not identity_of(process.program):
+        if why is None or within or not identity_of(process.program):
             return why, None
         return why, question(name, asked_guardians(self.engine.rules.policy.family), verdict, process.program, 0)
 

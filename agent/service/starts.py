@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.model.program import Process
+from agent.model.site import Said
 from agent.model.verdict import AskFor, ProgramVerdict
 from agent.platforms.base import Start
 from agent.service.engine import Engine
@@ -22,7 +23,7 @@ class Denied:
 
     process: Process
     verdict: ProgramVerdict
-    why: str
+    why: Said | str
     question: AskFor | None = None
     count: int = 1
 
@@ -46,14 +47,16 @@ class Starts:
         if verdict is None or verdict.action not in ("block", "ask"):
             return Start.SETTLED if self.questions.settled(process, verdict) else Start.ALLOW
         child = self.engine.rules.accounts[process.account]
-        why, question = verdict.sentence, None
+        why: Said | str = verdict.said or verdict.sentence
+        question = None
         if verdict.action == "ask":
             held = self._holding.setdefault(child, set())
-            why, question = self.questions.must_close(process, verdict, len(held - {process.key}))
-            if not why:
+            closed, question = self.questions.must_close(process, verdict, len(held - {process.key}))
+            if closed is None:
                 held.add(process.key)
                 self.wake()
                 return Start.HOLD
+            why = closed
         key = (child, verdict.program)
         seen = self._denied.get(key)
         if seen is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent.clock import SECOND
-from agent.core.explain import sentence
+from agent.core.explain import said
 from agent.core.rules import ChildRules, Plan, ProgramLimit
+from agent.core.saying import say
 from agent.ipc.answers import ChildState, ProgramUse, SiteTime
 from agent.model.grant import Grant, Request
+from agent.model.site import Said
 from agent.model.usage import DayUse
 from agent.model.verdict import ProgramVerdict
 from agent.service.engine import Child
@@ -22,7 +24,7 @@ def child_state(
     grants: Iterable[Grant],
     requests: Iterable[Request],
     goal: int | None,
-    learning: str = "",
+    learning: Said | None = None,
     sites: Iterable[SiteTime] = (),
 ) -> ChildState:
     """The state of one child after a tick; whole seconds, rounded down so that nobody is promised too much."""
@@ -31,12 +33,14 @@ def child_state(
     assert at is not None, "asked before the first tick"
     verdict = decision.verdict
     today = child.usage.days.get(verdict.day, DayUse())
+    why = said(verdict)
     running = {v.program: v for v in decision.judged.verdicts.values()}
     return ChildState(
         child=verdict.child,
         verdict=verdict,
         seconds_left=None if verdict.remaining is None else verdict.remaining // SECOND,
-        sentence=sentence(verdict),
+        sentence=say(why),
+        said=why,
         budget_today=None if at.plan.budget is None else at.plan.budget // SECOND,
         programs=_programs(child.rules, at.plan, today, running),
         sites=tuple(sites),
@@ -44,7 +48,8 @@ def child_state(
         goal=goal,
         requests=tuple(requests),
         grants=tuple(grants),
-        learning=learning,
+        learning="" if learning is None else say(learning),
+        learning_said=learning,
     )
 
 

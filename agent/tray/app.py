@@ -76,7 +76,7 @@ class Tray:
         self._failed = False
         self._told_no_tray = False
         picture = assets() / "icons" / "fairtime-64.png"
-        self._notices = Notices((self._balloon, self._notice_window), icon=picture)
+        self._notices = Notices((self._balloon, self._notice_window), icon=picture, rtl=words.rtl)
         self._deeds = Deeds(self._link, connect, desk, words, post=self.post, say=self._notices.show)
 
     def run(self) -> int:
@@ -126,7 +126,7 @@ class Tray:
             pystray = load_pystray(self._desk.prepare())
         except HostError as error:
             return f"{error.title}. {error.advice}"
-        self._panel = PanelIcon(pystray, self._desk, self._act)
+        self._panel = PanelIcon(pystray, self._desk, self._act, rtl=self._words.rtl)
         return ""
 
     def _with_panel(self) -> None:
@@ -243,7 +243,7 @@ class Tray:
             self._end_countdown()
 
     def _count_down(self, words: NoticeWords, seconds: float) -> None:
-        sheet = {"title": words.title, "text": words.text, "seconds": seconds}
+        sheet = {"title": words.title, "text": words.text, "seconds": seconds, "rtl": self._words.rtl}
         if self._countdown is not None and self._countdown.open and self._countdown.send(sheet):
             return
         self._countdown = spawn.Window("countdown", sheet, on_sheet=lambda _: None, on_end=self._countdown_ended)
@@ -269,13 +269,14 @@ class Tray:
 
     def _sheet(self, *, raised: bool = False) -> spawn.Sheet:
         shown = self._shown
-        text = shown.tooltip.removeprefix(f"{shown.headline}. ")
+        text = shown.tooltip.removeprefix(shown.headline).lstrip(".。 ")
         return {
             "title": "Fairtime",
             "headline": shown.headline,
-            "text": "" if text == shown.headline else text,
+            "text": text,
             "rows": _sheet_rows(tuple(row for row in shown.rows if row.act is None or row.act.name != "state")),
             "raise": raised,
+            "rtl": self._words.rtl,
         }
 
     def _open_window(self) -> None:
@@ -310,7 +311,7 @@ class Tray:
             ended.set()
 
         sheet = {"title": words.title, "text": f"{words.title}\n\n{words.text}", "ok": self._words("Close")}
-        spawn.ask("text", sheet, done)
+        spawn.ask("text", {**sheet, "rtl": self._words.rtl}, done)
         # A window that cannot be shown says so at once; one that stays is being read.
         return not ended.wait(2) or codes[0] != spawn.NO_TOOLKIT
 
@@ -351,6 +352,7 @@ def _in_a_window(link: Link, words: Words) -> int:
     link.close()
     shown = view(answer if isinstance(answer, Status) else None, words)
     ended = threading.Event()
-    spawn.ask("text", {"title": "Fairtime", "text": shown.tooltip, "ok": words("Close")}, lambda _, code: ended.set())
+    sheet = {"title": "Fairtime", "text": shown.tooltip, "ok": words("Close"), "rtl": words.rtl}
+    spawn.ask("text", sheet, lambda _, code: ended.set())
     ended.wait()
     return 0

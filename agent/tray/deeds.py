@@ -23,6 +23,7 @@ from agent.tray.deedwords import proof_text, state_text, title
 from agent.tray.menu import EXTRA_MINUTES, GUARDED, Act
 from agent.tray.news import NoticeWords
 from agent.tray.readable import readable
+from agent.tray.reading import refused, told
 from agent.words import Words
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Deeds:
             try:
                 link.call(Prove(pin=str(answer.get("pin", ""))[:128], rescue=bool(answer.get("rescue"))))
             except FairtimeError as error:
-                self._prove(act, status, _why_not(error))
+                self._prove(act, status, self._why_not(error))
                 return
             self._show(link.call(body_of(act)), act)
         finally:
@@ -145,7 +146,7 @@ class Deeds:
             try:
                 done = self._link.call(body_of(chosen, str(answer.get("text", ""))[:500]))
             except FairtimeError as error:
-                self._ask_site(act, _why_not(error))
+                self._ask_site(act, self._why_not(error))
                 return
             self._show(done, chosen)
 
@@ -153,8 +154,8 @@ class Deeds:
 
     def _show(self, result: Result, act: Act) -> None:
         match result:
-            case Done(sentence=sentence):
-                self._say(_notice(self._words("Fairtime"), sentence))
+            case Done(sentence=sentence, said=said):
+                self._say(_notice(self._words("Fairtime"), told(said, sentence, self._words)))
             case Text(text=text, form="html"):
                 self._page(text, act)
             case Text(text=text):
@@ -190,7 +191,7 @@ class Deeds:
             elif answer is not None:
                 self._post(lambda: self._guarded(then, answer))
 
-        self._dialogs[kind] = self._ask(kind, sheet, ended)
+        self._dialogs[kind] = self._ask(kind, {**sheet, "rtl": True} if self._words.rtl else sheet, ended)
 
     def _guarded(self, then: Callable[[spawn.Sheet], None], answer: spawn.Sheet) -> None:
         try:
@@ -204,14 +205,14 @@ class Deeds:
         return self._words("Type this in a terminal instead: {command}", command=command_of(act))
 
     def _say_error(self, error: FairtimeError) -> None:
-        self._say(_notice(error.title, error.advice))
+        self._say(_notice(*refused(error, self._words)))
 
-
-def _why_not(error: FairtimeError) -> str:
-    """Why what was typed is refused, to say when the same is asked again; raises what is no answer to it."""
-    if error.code != "refused":
-        raise error
-    return f"{error.title} {error.advice}".strip()
+    def _why_not(self, error: FairtimeError) -> str:
+        """Why what was typed is refused, to say when the same is asked again; raises what is no answer to it."""
+        if error.code != "refused":
+            raise error
+        title, advice = refused(error, self._words)
+        return self._words("{title}. {advice}", title=title.rstrip(".。"), advice=advice) if advice else title
 
 
 def _notice(title: str, text: str) -> NoticeWords:

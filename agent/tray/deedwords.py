@@ -6,6 +6,7 @@ from agent.ipc.answers import ChildState, Status
 from agent.model.grant import Request
 from agent.tray.face import duration, headline
 from agent.tray.menu import Act
+from agent.tray.reading import noted, told
 from agent.words import Words
 
 
@@ -58,6 +59,8 @@ def _yes_text(act: Act, status: Status | None, words: Words) -> str:
             "today": words("{child} may visit {site} today.", **named),
             "good": words("{child} may visit {site} from now on.", **named),
         }.get(act.lasting or "", words("{child} may visit {site} for an hour.", **named))
+    if program is None and _asked(act, status, "time") is not None:
+        return words("{child} gets {time} more.", child=act.child, time=duration(act.seconds, words))
     if program is None:
         return words("{child} gets what was asked for.", child=act.child)
     named = {"child": act.child, "program": program.subject}
@@ -95,16 +98,16 @@ def state_text(act: Act, status: Status | None, words: Words) -> str:
     state = _child(act, status)
     if state is None:
         return words("Not connected. Fairtime still keeps the time.")
-    lines = [headline(state, words), "", state.sentence]
-    others = [
-        limit.sentence for limit in state.verdict.constraints if limit.sentence and limit.sentence != state.sentence
-    ]
+    why = told(state.said, state.sentence, words)
+    lines = [headline(state, words), "", why]
+    limits = (told(limit.said, limit.sentence, words) for limit in state.verdict.constraints)
+    others = [sentence for sentence in limits if sentence and sentence != why]
     if others:
         lines += ["", words("Other limits today:"), *(f"  {sentence}" for sentence in dict.fromkeys(others))]
     used = duration(state.verdict.used_today // 1000, words)
     lines += ["", words("Used today: {time}", time=used)]
     if state.verdict.notes:
-        lines += ["", *state.verdict.notes]
+        lines += ["", *(noted(note, words) for note in state.verdict.notes)]
     return "\n".join(lines)
 
 

@@ -18,6 +18,8 @@ from agent.tray.spawn import NO_TOOLKIT, Sheet
 if TYPE_CHECKING:
     import tkinter
 
+    from agent.tray.side import Edge
+
 FONT = 13
 """Points; read by children and by tired eyes."""
 PAPER, INK, ACCENT = "#ffffff", "#161e2e", "#006850"
@@ -73,12 +75,14 @@ def prepare(root: tkinter.Tk, title: str) -> None:
         root.iconphoto(True, PhotoImage(master=root, file=str(picture)))
 
 
-def place(root: tkinter.Tk, *, corner: bool = False) -> None:
-    """Show the window in the middle of the screen, or in its lower right corner."""
+def place(root: tkinter.Tk, *, corner: Edge | None = None) -> None:
+    """Show the window in the middle of the screen, or in its lower left or right corner."""
     root.update_idletasks()
     width, height = root.winfo_reqwidth(), root.winfo_reqheight()
     wide, high = root.winfo_screenwidth(), root.winfo_screenheight()
-    x, y = (wide - width - 24, high - height - 80) if corner else ((wide - width) // 2, (high - height) // 3)
+    x, y = (wide - width) // 2, (high - height) // 3
+    if corner is not None:
+        x, y = wide - width - 24 if corner == "right" else 24, high - height - 80
     root.geometry(f"+{max(0, x)}+{max(0, y)}")
     root.deiconify()
     root.lift()
@@ -87,15 +91,18 @@ def place(root: tkinter.Tk, *, corner: bool = False) -> None:
 def _buttons(root: tkinter.Tk, sheet: Sheet, accept: Callable[[], None]) -> None:
     import tkinter
 
+    from agent.tray.side import side_of
+
     row = tkinter.Frame(root)
     row.pack(fill="x", padx=24, pady=(8, 20))
-    ok = tkinter.Button(
-        row, text=sheet.get("ok", "OK"), command=accept, background=ACCENT, foreground=PAPER, default="active", padx=16
-    )
-    ok.pack(side="right")
+    side = side_of(root, sheet)
+    ok = tkinter.Button(row, text=side.line(sheet.get("ok", "OK")), command=accept, default="active", padx=16)
+    ok.configure(background=ACCENT, foreground=PAPER)
+    ok.pack(side=side.end)
     cancel = sheet.get("cancel")
     if cancel:
-        tkinter.Button(row, text=cancel, command=root.destroy, padx=16).pack(side="right", padx=(0, 12))
+        again = tkinter.Button(row, text=side.line(cancel), command=root.destroy, padx=16)
+        again.pack(side=side.end, padx=side.gap(12))
     root.bind("<Return>", lambda _: accept())
     root.bind("<KP_Enter>", lambda _: accept())
     root.bind("<Escape>", lambda _: root.destroy())
@@ -104,12 +111,15 @@ def _buttons(root: tkinter.Tk, sheet: Sheet, accept: Callable[[], None]) -> None
 def _lines(root: tkinter.Tk, sheet: Sheet) -> None:
     import tkinter
 
-    tkinter.Label(root, text=sheet.get("text", ""), justify="left", wraplength=460, anchor="w").pack(
-        fill="x", padx=24, pady=(20, 8)
-    )
+    from agent.tray.side import side_of
+
+    side = side_of(root, sheet)
+    text = tkinter.Label(root)
+    side.say(text, sheet.get("text", ""))
+    text.pack(fill="x", padx=24, pady=(20, 8))
     if sheet.get("error"):
-        words = tkinter.Label(root, text=f"⚠ {sheet['error']}", justify="left", wraplength=460, anchor="w")
-        words.configure(foreground="#a81424")
+        words = tkinter.Label(root, foreground="#a81424")
+        side.say(words, f"⚠ {sheet['error']}")
         words.pack(fill="x", padx=24, pady=(0, 8))
 
 
@@ -139,11 +149,14 @@ def _pin(root: tkinter.Tk, sheet: Sheet) -> int:
     """Ask for a PIN; gives ``{"pin": …, "rescue": …}``."""
     import tkinter
 
+    from agent.tray.side import side_of
+
     _lines(root, sheet)
     entry = tkinter.Entry(root, show="●", width=24, font=("TkDefaultFont", FONT + 5))
     entry.pack(padx=24, pady=4)
     rescue = tkinter.BooleanVar(root, value=False)
-    tkinter.Checkbutton(root, text=sheet.get("rescue", ""), variable=rescue, anchor="w").pack(fill="x", padx=20)
+    box = side_of(root, sheet).choice(root, tkinter.Checkbutton, sheet.get("rescue", ""), variable=rescue)
+    box.pack(fill="x", padx=20)
     root.attributes("-topmost", True)
     return _answered(root, sheet, entry, lambda: {"pin": entry.get(), "rescue": rescue.get()} if entry.get() else None)
 
@@ -152,15 +165,21 @@ def _ask(root: tkinter.Tk, sheet: Sheet) -> int:
     """Ask for time with a sentence; gives ``{"seconds": …, "text": …}``.  ``choices`` are ``[seconds, label]`` pairs."""
     import tkinter
 
+    from agent.tray.side import side_of
+
     _lines(root, sheet)
     choices = sheet.get("choices", [])
     seconds = tkinter.IntVar(root, value=choices[0][0] if choices else 900)
     row = tkinter.Frame(root)
     row.pack(fill="x", padx=24)
+    side = side_of(root, sheet)
     for value, label in choices:
-        tkinter.Radiobutton(row, text=label, value=value, variable=seconds).pack(side="left", padx=(0, 16))
-    tkinter.Label(root, text=sheet.get("why", ""), anchor="w").pack(fill="x", padx=24, pady=(12, 0))
-    entry = tkinter.Entry(root, width=40)
+        button = side.choice(row, tkinter.Radiobutton, label, value=value, variable=seconds)
+        button.pack(side=side.start, padx=side.gap(16))
+    why = tkinter.Label(root)
+    side.say(why, sheet.get("why", ""))
+    why.pack(fill="x", padx=24, pady=(12, 0))
+    entry = tkinter.Entry(root, width=40, justify=side.start)
     entry.pack(fill="x", padx=24, pady=4)
     return _answered(root, sheet, entry, lambda: {"seconds": seconds.get(), "text": entry.get()[:500]})
 
@@ -169,11 +188,16 @@ def _site(root: tkinter.Tk, sheet: Sheet) -> int:
     """Ask for a site with a sentence; gives ``{"site": …, "text": …}``."""
     import tkinter
 
+    from agent.tray.side import side_of
+
     _lines(root, sheet)
     site = tkinter.Entry(root, width=40)
     site.pack(fill="x", padx=24, pady=4)
-    tkinter.Label(root, text=sheet.get("why", ""), anchor="w").pack(fill="x", padx=24, pady=(12, 0))
-    entry = tkinter.Entry(root, width=40)
+    side = side_of(root, sheet)
+    why = tkinter.Label(root)
+    side.say(why, sheet.get("why", ""))
+    why.pack(fill="x", padx=24, pady=(12, 0))
+    entry = tkinter.Entry(root, width=40, justify=side.start)
     entry.pack(fill="x", padx=24, pady=4)
 
     def given() -> Sheet | None:
@@ -185,6 +209,9 @@ def _site(root: tkinter.Tk, sheet: Sheet) -> int:
 def _text(root: tkinter.Tk, sheet: Sheet) -> int:
     """Something to read, with arrows and page keys."""
     import tkinter
+    from tkinter import font
+
+    from agent.tray.side import side_of
 
     frame = tkinter.Frame(root)
     frame.pack(fill="both", expand=True, padx=16, pady=(16, 8))
@@ -193,9 +220,12 @@ def _text(root: tkinter.Tk, sheet: Sheet) -> int:
     pages = tkinter.Text(frame, wrap="word", width=wide, height=min(28, max(6, body.count("\n") + 3)), relief="flat")
     bar = tkinter.Scrollbar(frame, command=pages.yview)
     pages.configure(yscrollcommand=bar.set, padx=8, pady=8)
-    bar.pack(side="right", fill="y")
-    pages.pack(side="left", fill="both", expand=True)
-    pages.insert("1.0", body)
+    side = side_of(root, sheet)
+    bar.pack(side=side.end, fill="y")
+    pages.pack(side=side.start, fill="both", expand=True)
+    zero = font.Font(root=root, font=pages["font"]).measure("0")
+    pages.tag_configure("side", justify=side.start)
+    pages.insert("1.0", side.text(pages, body, wide * zero), "side")
     pages.configure(state="disabled")
     _buttons(root, sheet, root.destroy)
     place(root)

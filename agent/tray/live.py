@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from agent.tray.dialogs import ACCENT, FONT, INK, PAPER, answer, place
+from agent.tray.side import Side, side_of
 from agent.tray.spawn import Sheet
 
 TICK = 200
@@ -74,14 +75,15 @@ def countdown(root: tkinter.Tk, sheet: Sheet) -> int:
     """
     root.attributes("-topmost", True)
     root.resizable(False, False)
-    title = tkinter.Label(root, font=("TkDefaultFont", FONT + 1, "bold"), wraplength=300, justify="left")
+    side = side_of(root, sheet)
+    title = tkinter.Label(root, font=("TkDefaultFont", FONT + 1, "bold"))
     title.pack(padx=20, pady=(14, 0))
     figures = tkinter.Label(root, font=("TkDefaultFont", 40, "bold"))
     figures.pack(padx=20)
     bar = tkinter.Canvas(root, width=280, height=14, background="#c4cbd6", highlightthickness=0)
     fill = bar.create_rectangle(0, 0, 280, 14, fill="#ca3a0c", width=0)
     bar.pack(padx=20, pady=4)
-    text = tkinter.Label(root, wraplength=300, justify="left")
+    text = tkinter.Label(root)
     text.pack(padx=20, pady=(4, 14))
     end = time.monotonic()
     whole = 60.0
@@ -94,17 +96,18 @@ def countdown(root: tkinter.Tk, sheet: Sheet) -> int:
         seconds = float(new.get("seconds", 60))
         whole = max(60.0, seconds)
         end = time.monotonic() + seconds
-        title.configure(text=new.get("title", ""))
-        text.configure(text=new.get("text", ""))
+        side.say(title, new.get("title", ""), 300)
+        side.say(text, new.get("text", ""), 300)
         tick()
 
     def tick() -> None:
         left = max(0.0, end - time.monotonic())
         figures.configure(text=f"{int(left + 0.999) // 60}:{int(left + 0.999) % 60:02d}")
-        bar.coords(fill, 0, 0, 280 * left / whole, 14)
+        long = 280 * left / whole
+        bar.coords(fill, 280 - long if side.rtl else 0, 0, 280 if side.rtl else long, 14)
 
     show(sheet)
-    place(root, corner=True)
+    place(root, corner=side.end)
     every(root, Feed(), show, lambda: tick() if root.children else None)
     return 0
 
@@ -115,9 +118,10 @@ def window(root: tkinter.Tk, sheet: Sheet) -> int:
     ``rows`` are ``{"label", "key", "rows", "enabled"}``; choosing one gives ``{"key": …}``.  Closing makes it small: the time
     must always be in reach.
     """
-    head = tkinter.Label(root, font=("TkDefaultFont", FONT + 9, "bold"), wraplength=420, justify="left", anchor="w")
+    side = side_of(root, sheet)
+    head = tkinter.Label(root, font=("TkDefaultFont", FONT + 9, "bold"))
     head.pack(fill="x", padx=24, pady=(18, 2))
-    said = tkinter.Label(root, wraplength=420, justify="left", anchor="w")
+    said = tkinter.Label(root)
     said.pack(fill="x", padx=24, pady=(0, 10))
     box = tkinter.Frame(root)
     box.pack(fill="both", expand=True, padx=20, pady=(0, 18))
@@ -125,14 +129,14 @@ def window(root: tkinter.Tk, sheet: Sheet) -> int:
 
     def show(new: Sheet) -> None:
         root.title(str(new.get("title", "Fairtime")))
-        head.configure(text=new.get("headline", ""))
-        said.configure(text=new.get("text", ""))
+        side.say(head, new.get("headline", ""), 420)
+        side.say(said, new.get("text", ""), 420)
         if new.get("rows") != shown[0]:
             shown[0] = new.get("rows")
             for old in box.winfo_children():
                 old.destroy()
             for row in new.get("rows", []):
-                _row(box, row)
+                _row(box, row, side)
         if new.get("raise"):
             root.deiconify()
             root.lift()
@@ -145,34 +149,37 @@ def window(root: tkinter.Tk, sheet: Sheet) -> int:
     return 0
 
 
-def _row(box: tkinter.Frame, row: Sheet) -> None:
+def _row(box: tkinter.Frame, row: Sheet, side: Side) -> None:
     if row["label"] == "-":
         tkinter.Frame(box, height=2, background="#c4cbd6", highlightthickness=0).pack(fill="x", pady=5)
         return
     if row.get("rows"):
-        button = tkinter.Menubutton(box, text=f"{row['label']} ▸", relief="raised", anchor="w", padx=12, pady=5)
-        button.configure(takefocus=True, menu=_menu(button, row["rows"]))
+        button = tkinter.Menubutton(box, text=side.more(row["label"]), relief="raised", padx=12, pady=5)
+        button.configure(takefocus=True, anchor=side.anchor, menu=_menu(button, row["rows"], side))
         button.bind("<Return>", lambda _: button.event_generate("<space>"))
         button.pack(fill="x", pady=2)
     elif row.get("key") and row.get("enabled", True):
         key = row["key"]
-        press = tkinter.Button(box, text=row["label"], anchor="w", padx=12, command=lambda: answer({"key": key}))
+        press = tkinter.Button(box, text=side.line(row["label"]), padx=12, command=lambda: answer({"key": key}))
+        press.configure(anchor=side.anchor)
         press.bind("<Return>", lambda _: press.invoke())
         press.pack(fill="x", pady=2)
     else:
-        tkinter.Label(box, text=row["label"], anchor="w", justify="left", wraplength=420, padx=12).pack(fill="x")
+        words = tkinter.Label(box, padx=12)
+        side.say(words, row["label"], 420)
+        words.pack(fill="x")
 
 
-def _menu(parent: tkinter.Misc, rows: list[Sheet]) -> tkinter.Menu:
+def _menu(parent: tkinter.Misc, rows: list[Sheet], side: Side) -> tkinter.Menu:
     menu = tkinter.Menu(parent, tearoff=False, background=PAPER, foreground=INK, activebackground=ACCENT)
     menu.configure(activeforeground=PAPER, disabledforeground=INK)
     for row in rows:
         if row["label"] == "-":
             menu.add_separator()
         elif row.get("rows"):
-            menu.add_cascade(label=row["label"], menu=_menu(menu, row["rows"]))
+            menu.add_cascade(label=side.line(row["label"]), menu=_menu(menu, row["rows"], side))
         elif row.get("key") and row.get("enabled", True):
-            menu.add_command(label=row["label"], command=partial(answer, {"key": row["key"]}))
+            menu.add_command(label=side.line(row["label"]), command=partial(answer, {"key": row["key"]}))
         else:
-            menu.add_command(label=row["label"], state="disabled")
+            menu.add_command(label=side.line(row["label"]), state="disabled")
     return menu

@@ -9,6 +9,7 @@ from agent.ipc.answers import Status
 from agent.model.grant import Request
 from agent.model.verdict import Notify
 from agent.tray.face import LAST, asked, unanswered
+from agent.tray.reading import told
 from agent.words import ENGLISH, Words
 
 
@@ -39,8 +40,8 @@ def notice(event: Notify, words: Words = ENGLISH) -> NoticeWords:
     soon = event.left is not None and event.left <= LAST * 1000
     last = event.left is not None and event.left <= 60_000
     return NoticeWords(
-        event.title or titles[event.kind],
-        event.text,
+        told(event.headed, event.title, words) or titles[event.kind],
+        told(event.said, event.text, words),
         event.kind in ("grace", "up") or (event.kind == "time" and soon),
         (event.kind == "time" and last) or event.kind == "grace",
     )

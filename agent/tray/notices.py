@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.tray.lettering import led
 from agent.tray.news import NoticeWords
 
 if TYPE_CHECKING:
@@ -31,9 +32,17 @@ Way = Callable[[NoticeWords], bool]
 class Notices:
     """Call ``show`` from any thread; ``fallbacks`` are tried in order when the desktop does not take a notice."""
 
-    def __init__(self, fallbacks: tuple[Way, ...] = (), *, icon: Path | None = None, first: Way | None = None) -> None:
+    def __init__(
+        self,
+        fallbacks: tuple[Way, ...] = (),
+        *,
+        icon: Path | None = None,
+        first: Way | None = None,
+        rtl: bool = False,
+    ) -> None:
         self._fallbacks = fallbacks
         self._icon = icon
+        self._rtl = rtl
         self._first = first
         self._notifier: DesktopNotifier | None = None
         self._loop = asyncio.new_event_loop()
@@ -91,8 +100,8 @@ class Notices:
                 logging.getLogger("desktop_notifier").setLevel(logging.ERROR)
             async with asyncio.timeout(PATIENCE):
                 await self._notifier.send(
-                    plain(words.title),
-                    plain(words.text),
+                    led(plain(words.title), rtl=self._rtl),
+                    led(plain(words.text), rtl=self._rtl),
                     urgency=Urgency.Critical if words.urgent else Urgency.Normal,
                     sound=DEFAULT_SOUND if words.urgent else None,
                     on_dispatched=taken.set,

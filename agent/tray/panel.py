@@ -22,6 +22,7 @@ from PIL import Image
 from agent.errors import HostError
 from agent.platforms.base import Desk
 from agent.tray.icon import PAPER, icon, size_for
+from agent.tray.lettering import led
 from agent.tray.menu import SEPARATOR, Act, Row
 from agent.tray.news import NoticeWords
 from agent.tray.view import View
@@ -58,7 +59,8 @@ def load_pystray(why_no_toolkit: str) -> Any:
 class PanelIcon:
     """pystray's icon.  ``show`` and ``stop`` may be called from any thread, ``run`` only from the main one (macOS)."""
 
-    def __init__(self, pystray: Any, desk: Desk, on_act: OnAct) -> None:
+    def __init__(self, pystray: Any, desk: Desk, on_act: OnAct, *, rtl: bool = False) -> None:
+        self._rtl = rtl
         self._pystray = pystray
         self._on_act = on_act
         self._size = size_for(desk.scale())
@@ -73,7 +75,7 @@ class PanelIcon:
     def run(self, first: View) -> None:
         """Show the icon and handle its events until ``stop``."""
         self._shown = first
-        self._icon = self._pystray.Icon("fairtime", self._draw(first), first.tooltip, self._menu(first.rows))
+        self._icon = self._pystray.Icon("fairtime", self._draw(first), self._led(first.tooltip), self._menu(first.rows))
         self._icon.run()
 
     def show(self, view: View) -> None:
@@ -85,19 +87,22 @@ class PanelIcon:
         if view.face != before.face:
             shown.icon = self._draw(view)
         if view.tooltip != before.tooltip:
-            shown.title = view.tooltip
+            shown.title = self._led(view.tooltip)
         if view.rows != before.rows and self.has_menu:
             shown.menu = self._menu(view.rows)
 
     def notify(self, words: NoticeWords) -> bool:
         if self._icon is None or not self.has_notices:
             return False
-        self._icon.notify(words.text or words.title, words.title)
+        self._icon.notify(self._led(words.text or words.title), self._led(words.title))
         return True
 
     def stop(self) -> None:
         if self._icon is not None:
             self._icon.stop()
+
+    def _led(self, text: str) -> str:
+        return led(text, rtl=self._rtl)
 
     def _draw(self, view: View) -> Image.Image:
         picture = icon(view.face, self._size)
@@ -117,7 +122,7 @@ class PanelIcon:
         if row == SEPARATOR:
             return self._pystray.Menu.SEPARATOR
         # Windows takes & for the mark of a keyboard shortcut.
-        label = row.label.replace("&", "&&") if sys.platform == "win32" else row.label
+        label = self._led(row.label.replace("&", "&&") if sys.platform == "win32" else row.label)
         if row.rows:
             return self._pystray.MenuItem(label, self._menu(row.rows))
         act = row.act

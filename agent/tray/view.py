@@ -14,6 +14,7 @@ from agent.ipc.answers import ChildState, Status
 from agent.tray.face import Face, asked, clipped, duration, face, headline, unanswered
 from agent.tray.guardian import guardian
 from agent.tray.menu import EXTRA_MINUTES, LONGEST_LIST, SEPARATOR, Act, Row
+from agent.tray.reading import noted, told
 from agent.words import ENGLISH, Words
 
 
@@ -54,8 +55,8 @@ def _child(status: Status, state: ChildState, words: Words) -> View:
     head = headline(state, words)
     rows = (
         Row(head, Act("state", state.child)),
-        *_because(state, head),
-        *_learning(state),
+        *_because(state, head, words),
+        *_learning(state, words),
         *_waiting(state, words),
         _programs(state, words),
         *_sites(state, words),
@@ -70,7 +71,8 @@ def _child(status: Status, state: ChildState, words: Words) -> View:
         *flaws,
         Row(words("Guardian (PIN)"), rows=guardian(state, words)),
     )
-    tooltip = clipped(f"{head}. {state.sentence}" if state.sentence else head, 120)
+    why = told(state.said, state.sentence, words)
+    tooltip = clipped(words("{left}. {why}", left=head, why=why) if why else head, 120)
     return View(face(state, flaw=bool(flaws)), head, tooltip, rows, state.seconds_left)
 
 
@@ -83,8 +85,8 @@ def _family(status: Status, words: Words) -> View:
         if requests := len(unanswered(state)):
             label += " · " + words.many("{n} request", "{n} requests", requests)
         inner = (
-            *_because(state, ""),
-            *_learning(state),
+            *_because(state, "", words),
+            *_learning(state, words),
             _programs(state, words),
             *_sites(state, words),
             _allowed(state, words),
@@ -111,14 +113,14 @@ def _family(status: Status, words: Words) -> View:
     )
 
 
-def _learning(state: ChildState) -> Iterable[Row]:
+def _learning(state: ChildState, words: Words) -> Iterable[Row]:
     """That programs are being written down, with the list one click away."""
     if state.learning:
-        yield Row(clipped(state.learning), Act("learned", state.child))
+        yield Row(clipped(told(state.learning_said, state.learning, words)), Act("learned", state.child))
 
 
-def _because(state: ChildState, head: str) -> tuple[Row, ...]:
-    sentence = clipped(state.sentence)
+def _because(state: ChildState, head: str, words: Words) -> tuple[Row, ...]:
+    sentence = clipped(told(state.said, state.sentence, words))
     return (Row(sentence, Act("state", state.child)),) if sentence and sentence != head else ()
 
 
@@ -185,7 +187,7 @@ def _ask(state: ChildState, words: Words) -> Row:
 
 def _flaws(status: Status, words: Words) -> tuple[Row, ...]:
     """What is not as it should be, told to the child as to the guardian."""
-    lines = list(status.notes)
+    lines = [noted(line, words) for line in status.notes]
     labels = {"not protected": words("Not protected"), "partly protected": words("Partly protected")}
     policies = {
         "expired": words("The limits are out of date; the last ones are still in force."),

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 AGENT = HERE.parent.parent / "agent"
 PRESETS = HERE.parent.parent / "policies" / "presets"
 DOMAINS = {
-    "fairtime": ("tray/*.py", "platforms/*/desk.py", "helplines.py"),
+    "fairtime": ("tray/*.py", "core/*.py", "service/*.py", "platforms/*/desk.py", "helplines.py"),
     "page": ("filter/page.py", "core/saying.py", "core/siteplan.py", "core/siteanswers.py", "helplines.py"),
 }
 KEYWORDS = {"words": None, "_words": None, "many": (1, 2), "Said": None, "marked": None}

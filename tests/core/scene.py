@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 from agent.clock import HOUR, MINUTE, SECOND, Millis
 from agent.core.checks import check
 from agent.core.constraints import Moment, moment
@@ -14,13 +16,14 @@ from agent.core.family import parse
 from agent.core.judge import running
 from agent.core.programs import Matcher
 from agent.core.rules import ChildRules, Rules, compile_policy
+from agent.core.saying import say
 from agent.core.schedule import wall_of
 from agent.model.grant import Grant
 from agent.model.policy import CatalogueEntry, LinuxIdentity, MacIdentity, Policy, WindowsIdentity
 from agent.model.program import Process, ProgramId
 from agent.model.snapshot import Session
 from agent.model.usage import DayUse, Folding, Usage
-from agent.model.verdict import EndSession, Ladder, Notify, StopProgram
+from agent.model.verdict import Effect, EndSession, Ladder, Notify, StopProgram
 from tests import family
 from tests.family import MONDAY
 
@@ -172,6 +175,18 @@ class Run:
 def told(effects: Sequence[object]) -> list[tuple[str, str, str]]:
     """The notices among effects: kind, title, text."""
     return [(e.kind, e.title, e.text) for e in effects if isinstance(e, Notify)]
+
+
+def plain(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """The effects without what notices say for other languages, which is the same as they say in English."""
+    found = []
+    for effect in effects:
+        if isinstance(effect, Notify):
+            assert effect.said is None or say(effect.said) == effect.text
+            assert effect.headed is None or say(effect.headed) == effect.title
+            effect = replace(effect, said=None, headed=None)
+        found.append(effect)
+    return tuple(found)
 
 
 def ended(effects: Sequence[object]) -> list[tuple[str, str]]:

@@ -149,10 +149,25 @@ def until(true: Callable[[], Any], what: str, patience: float = 20.0) -> Any:
     raise AssertionError(f"waited {patience:g} s in vain for {what}")
 
 
-class Screen:
-    """A desktop.  ``panel=False`` is a GNOME without its extension: notices, but nowhere to put an icon."""
+LOCALES = Path("/usr/share/i18n/locales")
+"""Where glibc keeps what locales are made of (Debian: in the package ``locales``)."""
 
-    def __init__(self, *, panel: bool = True, notices: bool = True, dark: bool = False, size: str = "1100x700") -> None:
+
+class Screen:
+    """A desktop.  ``panel=False`` is a GNOME without its extension: notices, but nowhere to put an icon.
+
+    ``locale``: its language, such as ``ar_EG``.
+    """
+
+    def __init__(
+        self,
+        *,
+        panel: bool = True,
+        notices: bool = True,
+        dark: bool = False,
+        size: str = "1100x700",
+        locale: str = "C",
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fairtime-screen-"))
         self._running: list[subprocess.Popen[bytes]] = []
         for name in ("home", "config", "run", "cache"):
@@ -164,11 +179,17 @@ class Screen:
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "XDG_RUNTIME_DIR": str(self.folder / "run"),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "LANG": "C.UTF-8",
+            "LANG": f"{locale}.UTF-8",
             "NO_AT_BRIDGE": "1",
             "GTK_THEME": "Adwaita:dark" if dark else "Adwaita",
             "XDG_CURRENT_DESKTOP": "XFCE" if panel else "GNOME",
         }
+        if locale != "C":
+            # A locale of this screen's own: panels take their direction from it, and the machine need not have it.
+            made = self.folder / "locales"
+            made.mkdir()
+            self.run("localedef", "-i", locale, "-f", "UTF-8", str(made / f"{locale}.UTF-8"))
+            self.env["LOCPATH"] = str(made)
         try:
             self._display(size)
             self._bus(activation=panel or notices)

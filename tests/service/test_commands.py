@@ -190,7 +190,7 @@ def test_a_no_to_a_site_answers_whoever_asks_again_until_it_is_withdrawn(typed) 
     assert "[rule grant/" in why.out
     assert "no to games.example until " in typed("grants").out
     ended = typed("release", ident("grants", "no to games.example"), pin=PIN)
-    assert "the no has ended" in ended.out
+    assert "the no is taken back" in ended.out
     assert typed("request", "--site", "m.games.example").code == 0
 
 
@@ -216,7 +216,7 @@ def test_a_no_to_a_program_answers_whoever_asks_again_and_closes_nothing(
     assert "You can ask again tomorrow." in refused.err
     assert not ident("request", f"program {again} [open]")
     assert typed("why", first).out == rule, "it decides on no program"
-    assert "the no has ended" in typed("release", ident("grants", f"no to {title}"), pin=PIN).out
+    assert "the no is taken back" in typed("release", ident("grants", f"no to {title}"), pin=PIN).out
     assert typed("request", again).code == 0
     assert typed("request", "--refuse", ident("request", f"program {again} [open]"), pin=PIN).code == 0
     assert typed("request", first).code == 1

@@ -362,7 +362,7 @@ async def test_a_no_outlives_a_restart_and_can_be_withdrawn(home: Home) -> None:
     home.names.heard(Ask(number=2, child="mia", host="other.example"))
     assert home.names.answers[2] == "no"
     done = await home.house.withdraw(kept.id)
-    assert done.sentence == "mia: the no has ended."
+    assert done.sentence == "mia: the no is taken back."
     home.names.heard(Ask(number=3, child="mia", host="other.example"))
     assert home.names.answers[3] == "asked"
 

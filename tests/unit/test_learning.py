@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from agent.clock import HOUR, MINUTE, SECOND
 from agent.core.checks import check
 from agent.core.family import parse
-from agent.core.learning import MOST_LEARNED, Learned, Learning, listing, propose, sentence
+from agent.core.learning import MOST_LEARNED, Learned, Learning, listing, propose, said
+from agent.core.saying import say
 from agent.errors import NotFound, Refused
 from agent.ipc.protocol import Learn
 from agent.model.program import ProgramId
@@ -113,7 +114,7 @@ async def test_days_are_counted_once(house: House) -> None:
 async def test_it_ends_by_itself_and_says_so(tmp_path: Path) -> None:
     house = await opened(tmp_path)
     await house.act(Learn(child="mia", seconds=3600))
-    assert "Fairtime is learning which programs you use, until Monday 16:00" in house.shown[-1].text
+    assert "Fairtime is learning which programs you use. It stops on Monday at 16:00." in house.shown[-1].text
     first = house.start(downloaded())
     assert first is not None
     await house.tick(HOUR - 10 * SECOND)
@@ -235,7 +236,7 @@ def test_nothing_used_is_said() -> None:
     assert tomllib.loads(propose(known)) == {}
     assert "Nothing was started yet" in listing(known, family().zone)
     assert "over since" in listing(known, family().zone)
-    assert "until" in sentence(known, family().zone)
+    assert "It stops on" in say(said(known, family().zone))
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["", "writable", "script", "name"]))

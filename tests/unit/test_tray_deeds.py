@@ -173,7 +173,7 @@ def test_a_site_that_is_none_is_asked_for_again_with_the_reason(tmp_path: Path) 
     bench = Bench(tmp_path, ({"site": "a b"}, 0), (None, 1), answers={Ask: refused})
     bench.deeds.do(Act("ask-site", "mia"), None)
     assert [kind for kind, _ in bench.dialogs] == ["site", "site"]
-    assert bench.dialogs[1][1]["error"] == "“a b” is no host name Name its host, such as example.org."
+    assert bench.dialogs[1][1]["error"] == "“a b” is no host name. Name its host, such as example.org."
     assert bench.said == []
 
 

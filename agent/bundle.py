@@ -22,10 +22,14 @@ def give_back_environment() -> None:
     """What this program starts sees the environment that it was started with itself.
 
     PyInstaller's start-up points ``LD_LIBRARY_PATH`` at the bundle's libraries and keeps the former value beside it.  A browser
-    or ``nft`` that inherited this would load libraries that were made for another system.
+    or ``nft`` that inherited this would load libraries that were made for another system.  The start-up's own marks (``_PYI_…``)
+    go, too: by them a program of the bundle takes itself for a part of this process, and looks for no libraries of its own
+    (PyInstaller's manual, “Using sys.executable to spawn subprocesses that outlive the application process”).
     """
     if not bundled() or sys.platform == "win32":
         return
+    for mark in [name for name in os.environ if name.startswith("_PYI_")]:
+        del os.environ[mark]
     former = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     if former is None:
         os.environ.pop("LD_LIBRARY_PATH", None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.bundle import bundled
 from agent.tray.spawn import NO_TOOLKIT, Sheet
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         import tkinter
     except ImportError as error:
-        print(f"tkinter is missing (on Debian and Ubuntu: apt install python3-tk): {error}", file=sys.stderr)
+        # A bundle brings Tk, and of the desktop's libraries all but this one.
+        package = "libxcb1" if bundled() else "python3-tk"
+        print(f"no window can be shown (on Debian and Ubuntu: apt install {package}): {error}", file=sys.stderr)
         return NO_TOOLKIT
     try:
         root = tkinter.Tk(className="Fairtime")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageChops, ImageStat
@@ -157,16 +158,30 @@ def test_guardian_gives_fifteen_minutes_with_the_pin(kit: Any, mia: tuple[Any, A
 def test_the_packages_tray_has_its_menu_its_windows_and_notices(
     kit: Any, mia_with_the_package: tuple[Any, Any], picture: Picture
 ) -> None:
+    from installer import freeze
+
     screen, service = mia_with_the_package
     open_menu(screen)
     picture(screen, "menu")
     screen.keys("Up", "Right", "Return")
     screen.window("Guardian")
+    toolkits = {path for path in loaded(screen, [str(freeze.PROGRAM / "fairtime"), "dialog"]) if "/libtk" in path}
+    assert toolkits == {str(freeze.PROGRAM / "_internal/libtk8.6.so")}, "a PC without Tk has none but this one"
     screen.type("2468")
     screen.keys("Return")
     kit.until(lambda: service.of(Give), "the grant")
     assert service.of(Give) == [Give(child="mia", kind="time", seconds=900)]
     kit.until(lambda: "mia has 15 minutes more." in screen.shown_notices(), "the notice")
+
+
+def loaded(screen: Any, command: list[str]) -> set[str]:
+    """The files that processes of this screen with such a command have in their memory."""
+    found: set[str] = set()
+    for process in psutil.process_iter(["cmdline"]):
+        ours = (process.info["cmdline"] or [])[: len(command)] == command
+        if ours and process.environ().get("DISPLAY") == screen.env["DISPLAY"]:
+            found.update(one.path for one in process.memory_maps())
+    return found
 
 
 def test_without_appindicator_the_old_kind_of_icon_has_the_menu(kit: Any, desktop: Desktop, picture: Picture) -> None:

@@ -76,11 +76,16 @@ def test_what_is_started_sees_its_own_libraries(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/fairtime/_internal")
+    monkeypatch.setenv("_PYI_ARCHIVE_FILE", sys.executable)
+    monkeypatch.setenv("_PYI_PARENT_PROCESS_LEVEL", "-1")
     if former is not None:
         monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", former)
     bundle.give_back_environment()
     assert os.environ.get("LD_LIBRARY_PATH") == left
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
+    assert not [name for name in os.environ if name.startswith("_PYI_")], (
+        "what is started takes itself for a part of us"
+    )
 
 
 def test_the_services_program_understands_the_units_words(monkeypatch: pytest.MonkeyPatch) -> None:

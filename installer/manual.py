@@ -16,7 +16,20 @@ from agent.cli import parser
 
 _WHAT = "screen-time limits for the family PC, fair and in the open"
 SHELLS = {"bash": "fairtime.bash", "zsh": "_fairtime", "fish": "fairtime.fish"}
+_EXAMPLES = (
+    ("fairtime status", "how much time is left, and why"),
+    ("fairtime grant +30m --child mia", "half an hour more today"),
+    ("fairtime grant discord --for 1h --child mia", "a program, for an hour"),
+    ("fairtime request", "what the children ask for; with --grant ID --for today, a yes"),
+    ("fairtime why example.org --child mia", "what would be decided, and by which rule"),
+    ("fairtime summary --html week.html", "the week as a page"),
+    ("fairtime doctor", "what protects this PC, and what weakens it"),
+)
 _MORE = (
+    (
+        "EXAMPLES",
+        "".join(f".TP\n.B {line.replace('-', chr(92) + '-')}\n{words}\n" for line, words in _EXAMPLES).rstrip(),
+    ),
     ("EXIT STATUS", "0: done.  1: refused, or failed, with the reason on standard error.  2: the call was wrong."),
     (
         "FILES",

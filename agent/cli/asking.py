@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agent.cli import options as shared
 from agent.cli.abilities import ABILITIES
 from agent.cli.calling import ask
 from agent.clock import SECOND
@@ -22,18 +23,18 @@ from agent.model.grant import Request
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
     one = sub.add_parser("status", help="time left and why")
-    one.add_argument("--child")
-    one.add_argument("--json", action="store_true")
+    shared.child(one)
+    shared.as_json(one)
     one.set_defaults(run=_status)
     one = sub.add_parser("why", help="what would be decided about a program or site, and by which rule")
     one.add_argument("subject", metavar="PROGRAM|SITE")
-    one.add_argument("--child")
+    shared.child(one)
     one.set_defaults(run=_why)
     one = sub.add_parser("agreement", help="the policy in plain language")
-    one.add_argument("--child")
+    shared.child(one)
     one.set_defaults(run=_agreement)
     one = sub.add_parser("doctor", help="the state of protection of this PC")
-    one.add_argument("--json", action="store_true")
+    shared.as_json(one)
     one.set_defaults(run=_doctor)
     one = sub.add_parser("request", help="ask for time, a program or a site; list and answer requests")
     one.add_argument(

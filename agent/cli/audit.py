@@ -39,7 +39,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verify.add_argument("--file", type=Path, help="an audit file instead of the service's")
     verify.set_defaults(run=_verify)
     show = deeper.add_parser("show", help="the newest entries")
-    show.add_argument("--limit", type=int, default=50)
+    show.add_argument("--limit", type=int, default=50, help="how many lines (default: %(default)s)")
     show.set_defaults(run=_show)
 
 

@@ -11,6 +11,7 @@ from typing import get_args
 
 import msgspec
 
+from agent.cli import options as shared
 from agent.cli.times import seconds
 from agent.clock import SECOND
 from agent.core.timewords import duration_words
@@ -25,7 +26,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the commands."""
     one = sub.add_parser("grant", help="give time (+30m, -15m) or allow a program or site for a while")
     one.add_argument("what", help="+30m, -15m, or a program or site together with --for")
-    one.add_argument("--child", required=True)
+    shared.child(one, required=True)
     one.add_argument(
         "--for",
         dest="time",
@@ -36,17 +37,17 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.add_argument("--note", default="", help="words for the child")
     one.set_defaults(run=_grant)
     one = sub.add_parser("grants", help="what guardians gave, said yes or no to, and has not ended")
-    one.add_argument("--child")
-    one.add_argument("--json", action="store_true")
+    shared.child(one)
+    shared.as_json(one)
     one.set_defaults(run=_grants)
     for name, text in (("lock", "lock a child's sessions now"), ("pause", "let a child's limits rest for a while")):
         one = sub.add_parser(name, help=text)
-        one.add_argument("--child", required=True)
-        one.add_argument("--for", dest="time", metavar="TIME", required=name == "pause")
+        shared.child(one, required=True)
+        one.add_argument("--for", dest="time", metavar="TIME", required=name == "pause", help="such as 30m or 1h")
         one.add_argument("--note", default="", help="words for the child")
         one.set_defaults(run=_hold, kind=name)
     one = sub.add_parser("release", help="end a lock, a pause or a permission")
-    one.add_argument("grant", metavar="ID")
+    one.add_argument("grant", metavar="ID", help="as “fairtime grants” shows it")
     one.set_defaults(run=lambda options: _do(Release(grant=options.grant)))
     one = sub.add_parser("pin", help="change the PIN")
     one.add_argument("--rescue", action="store_true", help="with the paper code instead of the old PIN")

@@ -6,6 +6,7 @@ import argparse
 import re
 from contextlib import closing
 
+from agent.cli import options as shared
 from agent.cli.guardian import prove
 from agent.cli.times import seconds
 from agent.errors import FairtimeError
@@ -19,15 +20,15 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one = sub.add_parser("learn", help="find out which programs a child uses, before you decide on them")
     deeper = one.add_subparsers(dest="what", required=True, metavar="start|show|propose|stop")
     start = deeper.add_parser("start", help="let unknown programs run for a while and write them down")
-    start.add_argument("--child", required=True)
+    shared.child(start, required=True)
     start.add_argument("--for", dest="time", default="7d", metavar="TIME", help="such as 1h or 7d (default: a week)")
     start.set_defaults(run=_start)
     stop = deeper.add_parser("stop", help="end it before its time; the list stays")
-    stop.add_argument("--child", required=True)
+    shared.child(stop, required=True)
     stop.set_defaults(run=lambda options: _do(Learn(child=options.child, seconds=0)))
     for name, form, text in (("show", "list", "the list so far"), ("propose", "rules", "rules for family.toml")):
         look = deeper.add_parser(name, help=text)
-        look.add_argument("--child")
+        shared.child(look)
         look.set_defaults(run=_look, form=form)
 
 

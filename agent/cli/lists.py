@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
+from agent.cli import options as shared
 from agent.cli.calling import ask
 from agent.errors import FairtimeError
 from agent.ipc.answers import Document, Done
@@ -36,7 +37,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     update.set_defaults(run=_update)
     show = deeper.add_parser("show", help="which lists there are, what they hold and what was left out of them")
     show.add_argument("name", nargs="?")
-    show.add_argument("--json", action="store_true")
+    shared.as_json(show)
     show.set_defaults(run=_show)
     accept = deeper.add_parser("accept", help="put an edition in force that is much smaller than the one before")
     accept.add_argument("name")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.cli import options as shared
 from agent.cli.times import date
 from agent.core.checks import check, locks_out, refuse_errors
 from agent.core.drafting import diff, draft
@@ -30,18 +31,18 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one = sub.add_parser("policy", help="write, check, sign and compare policies")
     deeper = one.add_subparsers(dest="what", required=True, metavar="new|check|sign|show|diff|lines|install|schema")
     new = deeper.add_parser("new", help="a first family.toml")
-    new.add_argument("--preset", choices=PRESETS, required=True)
-    new.add_argument("--child", default="mia")
-    new.add_argument("--account", default="mia")
-    new.add_argument("--guardian", default="ana")
-    new.add_argument("--guardian-account", default="ana")
-    new.add_argument("--zone", default="UTC")
-    new.add_argument("--out", type=Path, default=Path("family.toml"))
+    new.add_argument("--preset", choices=PRESETS, required=True, help="the age that it is for")
+    new.add_argument("--child", default="mia", help="its name (default: %(default)s)")
+    new.add_argument("--account", default="mia", help="its account (default: %(default)s)")
+    new.add_argument("--guardian", default="ana", help="your name (default: %(default)s)")
+    new.add_argument("--guardian-account", default="ana", help="your account (default: %(default)s)")
+    new.add_argument("--zone", default="UTC", help="the family's time zone (default: %(default)s)")
+    new.add_argument("--out", type=Path, default=Path("family.toml"), help="where to write it (default: %(default)s)")
     new.set_defaults(run=_new)
     one = deeper.add_parser("check", help="everything that is wrong with a family file")
     one.add_argument("file", type=Path)
     one.add_argument("--here", action="store_true", help="also that its accounts and groups of sites exist on this PC")
-    one.add_argument("--json", action="store_true")
+    shared.as_json(one)
     one.set_defaults(run=_check)
     one = deeper.add_parser("sign", help="sign a family file")
     one.add_argument("file", type=Path)
@@ -61,14 +62,14 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     one.set_defaults(run=_sign)
     one = deeper.add_parser("show", help="what a family file or signed policy says, presets filled in")
     one.add_argument("file", type=Path)
-    one.add_argument("--json", action="store_true")
+    shared.as_json(one)
     one.set_defaults(run=_show)
     one = deeper.add_parser("diff", help="what changes between two")
     one.add_argument("before", type=Path)
     one.add_argument("after", type=Path)
     one.set_defaults(run=_diff)
     one = deeper.add_parser("lines", help="rules for what guardians allowed for good, to put into a family file")
-    one.add_argument("--child")
+    shared.child(one)
     one.set_defaults(run=_lines)
     one = deeper.add_parser("install", help="put a signed policy in force on this PC")
     one.add_argument("file", type=Path)

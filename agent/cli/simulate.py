@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.cli import options as shared
 from agent.cli.times import date
 from agent.clock import SECOND
 from agent.core.timewords import duration_words
@@ -23,11 +24,11 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the command."""
     one = sub.add_parser("simulate", help="weeks of a made-up family under a policy, in seconds")
     one.add_argument("--policy", type=Path, required=True, help="family.toml or a signed policy")
-    one.add_argument("--days", type=int, default=28)
-    one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--days", type=int, default=28, help="how many (default: %(default)s)")
+    one.add_argument("--seed", type=int, default=1, help="other chances (default: %(default)s)")
     one.add_argument("--start", type=date, default=START, help="first day (default: %(default)s)")
     one.add_argument("--out", type=Path, help="folder for the ledger and the summaries (default: a new one)")
-    one.add_argument("--json", action="store_true")
+    shared.as_json(one)
     one.set_defaults(run=_simulate)
 
 

@@ -6,6 +6,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
+from agent.cli import options as shared
 from agent.cli.calling import ask
 from agent.cli.times import date
 from agent.errors import FairtimeError
@@ -17,11 +18,11 @@ from agent.ipc.protocol import GetWeek
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     one = sub.add_parser("summary", help="the week in review")
-    one.add_argument("--child")
+    shared.child(one)
     one.add_argument("--week", metavar="DATE", type=date, help="a day of the week (default: this week)")
     form = one.add_mutually_exclusive_group()
-    form.add_argument("--html", metavar="FILE", type=Path)
-    form.add_argument("--json", action="store_true")
+    form.add_argument("--html", metavar="FILE", type=Path, help="the page, into a file")
+    shared.as_json(form)
     one.set_defaults(run=_summary)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -260,6 +262,23 @@ def test_the_manual_names_every_command_and_nothing_inner() -> None:
     assert "--answers" in page
     assert ".SH NAME\nfairtime - " in page
     assert page == manual.page(EPOCH).replace("\\-", "-")
+
+
+def test_every_option_has_its_words() -> None:
+    def mute(parser: argparse.ArgumentParser, path: str) -> Iterator[str]:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, deeper in action.choices.items():
+                    yield from mute(deeper, f"{path} {name}")
+            elif action.option_strings and not action.help:
+                yield f"{path} {action.option_strings[-1]}"
+
+    assert list(mute(manual._for_people(), "fairtime")) == []
+
+
+def test_the_manuals_examples_are_understood() -> None:
+    for line, _ in manual._EXAMPLES:
+        assert manual.parser().parse_args(line.split()[1:]).run
 
 
 def test_the_manual_can_be_read(tmp_path: Path) -> None:

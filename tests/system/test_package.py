@@ -43,7 +43,9 @@ THEIRS = {
 }
 """Another product's rules for browsers."""
 GATE = """fairtime doctor --json | grep -q '"capability":"exec-gate","present":true'"""
-PLAY = "cp /usr/bin/touch ~/game && rm -f ~/proof && ~/game ~/proof"
+GAME = '"$HOME/my games/Ludo é"'
+PLAY = f'mkdir -p "$HOME/my games" && cp /usr/bin/touch {GAME} && rm -f ~/proof && {GAME} ~/proof'
+"""Of a place with a space in it, and a name that is not of ASCII."""
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +178,12 @@ def test_a_foreign_program_is_not_replaced(pc: Box, disk: Snapshots, before: dic
 def test_the_first_protected_session_comes_within_three_minutes(
     pc: Box, before: dict[str, Entry], record_property: Any
 ) -> None:
-    pc.write("/root/answers.toml", ANSWERS, mode=0o600)
+    pc.write("/root/our answers.toml", ANSWERS, mode=0o600)
     begun = time.monotonic()
     done = apt(pc, "install", deb(OLD)).check()
     assert "sudo fairtime setup" in done.out
     installed = time.monotonic() - begun
-    report = pc.run(["fairtime", "setup", "--answers", "/root/answers.toml"], timeout=120).check().out
+    report = pc.run(["fairtime", "setup", "--answers", "/root/our answers.toml"], timeout=120).check().out
     assert "+ the service runs" in report
     # The preset has hours, and this test runs at any: the lab's policy has none.
     pc.fairtime.policy(FAMILY.read_text(encoding="utf-8"))
@@ -211,6 +213,30 @@ def test_what_is_installed_is_what_the_family_expects(pc: Box) -> None:
     assert '"ads"' in pc.run(["fairtime", "lists", "show", "--json"]).check().out
     pc.run(["fairtime", "lists", "remove", "ads"], stdin=PIN + "\n").check()
     pc.run("find /usr/lib/fairtime ! -type l -perm /022 | grep . && exit 1; exit 0").check()
+
+
+def test_service_and_resolver_have_no_home_and_need_none(pc: Box) -> None:
+    """The resolver's account is in no passwd file, and systemd tells neither of a home."""
+    pc.until("pgrep -f '[/]usr/lib/fairtime/fairtime-resolver'", within=15)
+    resolver = pc.run(["pgrep", "-o", "-f", "[/]usr/lib/fairtime/fairtime-resolver"]).check().out.strip()
+    for pid in (pc.fairtime.pid, resolver):
+        assert "HOME=" not in pc.run(["cat", f"/proc/{pid}/environ"]).check().out
+
+
+def test_on_a_pc_without_a_desktop_the_tray_says_what_it_lacks_and_goes_on(pc: Box) -> None:
+    """No display, no panel, no notices, and of Tk only what the package brings."""
+    pc.run("ldconfig --print-cache | grep libtk && exit 1; exit 0").check()
+    told = "$HOME/tray.log"
+    line = (
+        f"fairtime tray 2>{told} & for i in $(seq 300); do grep -q 'could not be shown' {told} && break; sleep 0.1; done; "
+        f"kill $! || echo it had ended; cat {told}"
+    )
+    with pc.session("mia", "tty") as session:
+        said = session.run(line, timeout=60).check().out
+    assert "There is no display in this session" in said
+    assert "a notice could not be shown at all: Fairtime is here" in said
+    assert "libtk" not in said
+    assert "it had ended" not in said
 
 
 def test_an_account_that_is_not_ascii_has_its_limits(pc: Box) -> None:
@@ -391,7 +417,7 @@ def test_over_an_installation_by_script_and_beside_a_trial(pc: Box, disk: Snapsh
     pc.run(f"systemctl daemon-reload; mkdir -p {PLACE}/trial && cp -a /usr/lib/fairtime/. {PLACE}/trial/").check()
     trial = pc.spawn([f"{PLACE}/trial/fairtime", "trial"], user="ana")
     pc.run(["rm", KEY]).check()  # the purged household's, which the lab keeps elsewhere
-    pc.run(["fairtime", "setup", "--answers", "/root/answers.toml"], timeout=120).check()
+    pc.run(["fairtime", "setup", "--answers", "/root/our answers.toml"], timeout=120).check()
     pc.until("systemctl is-active --quiet fairtime", within=30)
     try:
         apt(pc, "install", deb(OLD)).check()

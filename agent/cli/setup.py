@@ -311,7 +311,8 @@ def protection(report: dict[str, Any]) -> list[str]:
     lines, told = [], []
     for finding in report["findings"]:
         advice = f". {finding['advice']}" if finding["advice"] else "."
-        lines.append(f"{'+' if finding['severity'] == 'ok' else '!'} {finding['title']}{advice}")
+        mark = {"ok": "+", "note": "-"}.get(finding["severity"], "!")
+        lines.append(f"{mark} {finding['title']}{advice}")
         told.append(finding["advice"])
     for ability in report["abilities"]:
         if ability["why"] and not ability["present"] and not any(one.startswith(ability["why"]) for one in told):

@@ -113,5 +113,6 @@ undo_all() {
 }
 
 forget() {
+    if [ -e "$state/root.json" ]; then printf 'The record and the policy of Fairtime are removed, too.\n'; fi
     rm -rf -- "$state" /etc/fairtime
 }

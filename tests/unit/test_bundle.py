@@ -11,7 +11,7 @@ import pytest
 
 from agent import bundle
 from agent.cli import main, trial
-from agent.service import command, jobs
+from agent.service import command, job, jobs
 from agent.tray import dialogs, spawn
 
 KINDS = sorted(dialogs._KINDS)
@@ -47,7 +47,7 @@ def test_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
         Path(sys.executable).with_name("fairtime")
     )  # also where the service asks, a program of its own
     served: list[str] = []
-    monkeypatch.setattr(jobs, "serve", lambda name: served.append(name) or 7)
+    monkeypatch.setattr(job, "serve", lambda name: served.append(name) or 7)
     assert main(words) == 7
     assert served == ["verify"]
 

@@ -231,7 +231,14 @@ def test_a_ledger_that_cannot_be_written_gets_the_head_later(tmp_path: Path, sto
 
 def test_names_that_are_no_text_can_be_entered(tmp_path: Path) -> None:
     audit = Audit.open(tmp_path)
-    audit.append(os.fsdecode(b"an\xffa"), "cli", "why", "mia", os.fsdecode(b"/tmp/\xfe\nseq") + "x" * 5_000, at=1)
+    audit.append(
+        b"an\xffa".decode("utf-8", "surrogateescape"),
+        "cli",
+        "why",
+        "mia",
+        b"/tmp/\xfe\nseq".decode("utf-8", "surrogateescape") + "x" * 5_000,
+        at=1,
+    )
     assert audit.verify() == AuditReport(ok=True, entries=1)
     assert len(audit.tail(1)[0].detail) == 1_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
@@ -201,6 +202,9 @@ def test_too_many_groups_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         book_of(tmp_path, {"games": "a.example", "chat": "b.example"})
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows puts nothing in the place of an open file; each book has a name of its own"
+)
 def test_whoever_has_the_old_book_keeps_it(tmp_path: Path) -> None:
     old = book_of(tmp_path, {"games": "old.example"})
     (tmp_path / "new").mkdir()

@@ -148,7 +148,7 @@ def test_a_charge_that_cannot_be_is_refused(store: Store, bad: Charge) -> None:
 
 
 def test_a_file_name_that_is_no_text_does_not_stop_the_ledger(store: Store) -> None:
-    name = os.fsdecode(b"game\xff\xfe")
+    name = b"game\xff\xfe".decode("utf-8", "surrogateescape")
     store.record([charge(5, "program", name), charge(1, "program", "ゲーム")], {})
     store.add_event(event(name, text=name))
     store.add_request(request("r1", text=name, subject=name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -331,7 +332,8 @@ def typed(kind: str, data: bytes) -> bytes:
 def test_a_key_file_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     place = tmp_path / "key.pem"
     signing.keep_in_file(place, ANA, "three loose words")
-    assert place.stat().st_mode & 0o777 == 0o600
+    if sys.platform != "win32":  # where the folder says whose it is, no mode
+        assert place.stat().st_mode & 0o777 == 0o600
     assert signing.from_file(place, lambda: "three loose words").public_key.keyid == ANA.public_key.keyid
     with pytest.raises(TrustError, match="cannot be opened"):
         signing.from_file(place, lambda: "three loose wards")

@@ -60,6 +60,7 @@ TABLE: Mapping[str, tuple[frozenset[Role], frozenset[Role]]] = {
     "audit": (ADULT, NONE),
     "ask": (CHILD, NONE),
     "goal": (CHILD, NONE),
+    "idle": (CHILD, NONE),
     "prove": (KNOWN, NONE),
     "give": (KNOWN, KNOWN),
     "learn": (KNOWN, KNOWN),

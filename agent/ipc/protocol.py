@@ -117,6 +117,12 @@ class SetGoal(_Wire, frozen=True, kw_only=True, tag="goal"):
     seconds: Annotated[int, Meta(ge=0, le=86_400)]
 
 
+class Idle(_Wire, frozen=True, kw_only=True, tag="idle"):
+    """The tray of a child's session: so long nobody has touched keyboard and mouse.  Only a hint (``core.activity``)."""
+
+    seconds: Annotated[int, Meta(ge=0, le=86_400)]
+
+
 class Subscribe(_Wire, frozen=True, kw_only=True, tag="subscribe"):
     """Send ``Event`` frames from now on: each new state and each notice of this peer's child (guardian: of all)."""
 
@@ -247,6 +253,7 @@ Body = (
     | ListRequests
     | Ask
     | SetGoal
+    | Idle
     | Subscribe
     | GetLearned
     | Learn

@@ -125,6 +125,15 @@ def unsealed(kept: bytes, purpose: str) -> bytes:
     return kept
 
 
+def input_idle() -> int | None:
+    """Seconds since somebody touched keyboard or mouse of this session; ``None`` where the service knows that by itself."""
+    if sys.platform != "win32":
+        return None
+    from agent.platforms.windows import lastinput
+
+    return lastinput.idle()
+
+
 def files_given(files: Sequence[int]) -> AbstractContextManager[tuple[dict[str, Any], str]]:
     """Let a process that is started within have open files, where they are not handed on by their numbers: ``(words for
     subprocess, what it gives to take_files)``."""

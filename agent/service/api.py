@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.clock import Millis
+from agent.clock import SECOND, Millis
 from agent.core import explain, programanswers, siteanswers
 from agent.core.agreement import agreement
 from agent.core.authorize import Who
@@ -33,6 +33,7 @@ from agent.ipc.protocol import (
     GetStatus,
     GetWeek,
     GetWhy,
+    Idle,
     ListRequests,
     SetGoal,
     Subscribe,
@@ -108,6 +109,10 @@ class Api:
                 return self._ask(who, body)
             case SetGoal():
                 return self._goal(who, body)
+            case Idle():
+                now = self.loop.host.clock.now().boot
+                self.loop.idleness.say(connection.peer.account, body.seconds * SECOND, now)
+                return Done(sentence="")
         return await self.act(connection, body)
 
     # ---- states --------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from agent.model.verdict import AskFor, EndGrant, Notify
 from agent.platforms.base import Capability, Host, Supervisor
 from agent.service.effects import Effects
 from agent.service.engine import Engine, Step
+from agent.service.idleness import Idleness
 from agent.service.learner import LEARNING, Learner
 from agent.service.questions import Questions
 from agent.service.starts import Denied, Starts
@@ -78,6 +79,7 @@ class Loop:
     """Programs that were refused lately, by child and ledger key: a guardian may permit exactly these."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first tick under the policy in force: questions have answers from then on."""
+    idleness: Idleness = field(default_factory=Idleness)
     questions: Questions = field(init=False)
     effects: Effects = field(init=False)
     learner: Learner = field(init=False)
@@ -248,7 +250,7 @@ class Loop:
             self.stumbled("sight", f"Fairtime cannot see what runs on this PC: {error}", "")
             return replace(self.snapshot, mended=())
         self.recovered("sight")
-        return snapshot
+        return self.idleness.put(snapshot, self.host.clock.now().boot)
 
     # ---- program starts ------------------------------------------------------------------------------------------
 

@@ -20,9 +20,11 @@ from agent.errors import FairtimeError, HostError
 from agent.ipc.answers import Result, Status
 from agent.ipc.protocol import Body, GetStatus
 from agent.model.verdict import Notify
+from agent.platforms import input_idle
 from agent.platforms.base import Desk
 from agent.tray import spawn
 from agent.tray.deeds import Deeds
+from agent.tray.hands import Hands
 from agent.tray.menu import Act, Row
 from agent.tray.news import NoticeWords, news, notice, question
 from agent.tray.notices import Notices
@@ -63,6 +65,7 @@ class Tray:
         self._desk = desk
         self._words = words
         self._link = connect()
+        self._hands = Hands(self._link.call, input_idle)
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._status: Status | None = None
         self._shown: View = view(None, words)
@@ -198,12 +201,18 @@ class Tray:
                 event = self._events.get(timeout=STALE)
             except queue.Empty:
                 self._refresh()
+                self._tell_idle()
                 continue
             if event is None:
                 return
             event()
             if time.monotonic() - self._heard > STALE:
                 self._refresh()
+            self._tell_idle()
+
+    def _tell_idle(self) -> None:
+        if self._status is not None and self._status.role == "child":
+            self._hands.tell()
 
     def _refresh(self) -> None:
         """No news for a while: ask, so that a lost push never leaves an old number on the screen."""

@@ -34,6 +34,7 @@ EXPECTED = {
     "audit": "n-yyn n-yyn",
     "ask": "y-nnn y-nnn",
     "goal": "y-nnn y-nnn",
+    "idle": "y-nnn y-nnn",
     "prove": "y-yyn y-yyn",
     "give": "nnnnn yyyyn",
     "learn": "nnnnn yyyyn",

@@ -18,7 +18,7 @@ def record(entry: Entry, at: int, ids: tuple[int, ...], *, last: bool = False) -
     size = 256 + 80 * len(ids)
     whole = size + len(name) + -len(name) % 8
     head = struct.pack("<II", 0 if last else whole, len(ids)).ljust(32, b"\0")
-    head += struct.pack("<q", entry.created).ljust(24, b"\0")
+    head += struct.pack("<qqq", entry.created, entry.spent // 3, entry.spent - entry.spent // 3)
     head += struct.pack("<HHxxxxQ", len(name), len(name), ADDRESS + at + size if name else 0).ljust(24, b"\0")
     head += struct.pack("<QQII", entry.pid, entry.parent, 0, entry.session)
     body = b"".join((bytes(48) + struct.pack("<Q", id_)).ljust(80, b"\0") for id_ in ids)
@@ -34,7 +34,7 @@ def listed(rows: list[tuple[Entry, tuple[int, ...]]]) -> bytes:
 
 IDLE = Entry(0, 0, 0, 0, "")
 SHELL = Entry(40, 1_000, 0, 1, "explorer.exe")
-GAME = Entry(44, 2_000, 40, 1, "Spiel für zwei.exe")
+GAME = Entry(44, 2_000, 40, 1, "Spiel für zwei.exe", 31_250_001)
 ENDED = Entry(48, 2_500, 40, 1, "gone.exe")
 
 

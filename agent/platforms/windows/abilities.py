@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.platforms.base import Ability, Capability
 
 _GATE = "Windows denies before the start only what no hour, minute or answer would open; the rest is stopped right after it."
-_INPUT = "Windows tells a service nothing of keyboard and mouse, so a screen that is on and not locked counts as used."
+_INPUT = "Windows tells keyboard and mouse to the tray alone, which a child may end: its word is a hint, and believed for so long only."
 
 
 def of(*, start_events: str, sessions: str, programs: str, names: str, browsers: str) -> tuple[Ability, ...]:
@@ -29,7 +29,7 @@ def of(*, start_events: str, sessions: str, programs: str, names: str, browsers:
         Ability(Capability.HOLD, True, "By suspending, looked at twenty times a second."),
         Ability(Capability.INPUT_EVIDENCE, False, _INPUT),
         Ability(Capability.SOUND_EVIDENCE, False, "Windows tells a service nothing of the sound of a session."),
-        there(Capability.SITES_DNS, not names, names),
+        Ability(Capability.SITES_DNS, False, names),
         there(Capability.SITES_BROWSER, not browsers, f"Browsers are not told which sites are open. {browsers}".strip()),
         Ability(
             Capability.SELF_DEFENCE, False,

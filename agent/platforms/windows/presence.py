@@ -13,14 +13,18 @@ from collections.abc import Callable
 if sys.platform != "win32":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.windows.presence is for Windows")
 
+from msgspec.structs import replace
+
 from agent.clock import SECOND, Millis
 from agent.errors import HostError
 from agent.model.policy import Ending
 from agent.model.snapshot import Session
 from agent.platforms.waking import Waking
+from agent.platforms.windows import display
 from agent.platforms.windows.accounts import Owners
 from agent.platforms.windows.processes import ProcessTable
 from agent.platforms.windows.sessions import Login, Sessions, Wts
+from agent.platforms.windows.work import Work
 
 NO_LIST = "Windows does not list its sessions."
 _FRESH: Millis = SECOND
@@ -41,6 +45,7 @@ class Presence:
         self._logins: tuple[Login, ...] | None = None
         self._read: Millis | None = None
         self._seen: frozenset[str] = frozenset()
+        self._work = Work()
 
     # ---- life ----------------------------------------------------------------------------------------------------
 
@@ -72,7 +77,7 @@ class Presence:
         """The sessions of watched accounts; a new one wakes the loop again soon."""
         if self._read is None or now - self._read >= _FRESH:
             self._read, self._logins = now, self._system.logins()
-        found = self._guessed() if self._logins is None else self._listed(self._logins)
+        found = self._used(self._guessed() if self._logins is None else self._listed(self._logins), now)
         ids = frozenset(session.id for session in found)
         if not ids <= self._seen:
             self._waking.soon()
@@ -126,6 +131,19 @@ class Presence:
             )
             for login in logins
             if (person := self._owners.by_sid.get(login.sid)) is not None
+        )
+
+    def _used(self, sessions: tuple[Session, ...], now: Millis) -> tuple[Session, ...]:
+        """With what is seen of their use.  What keeps the display on plays; silence proves nothing."""
+        self._work.keep(frozenset(session.account for session in sessions))
+        kept_on = bool(sessions) and display.kept_on()
+        return tuple(
+            replace(
+                session,
+                playing=True if kept_on and session.active else None,
+                busy=self._work.busy(session.account, self._table.spent.get(session.account, 0), now),
+            )
+            for session in sessions
         )
 
     def _guessed(self) -> tuple[Session, ...]:

@@ -36,6 +36,9 @@ class ProcessTable:
         self._mine: dict[Key, Process] = {}
         self._sessions: dict[Key, int] = {}
         self._list: tuple[Process, ...] | None = None
+        self.spent: dict[str, int] = {}
+        """Processor time of each account's programs since the watch began, in 100 ns."""
+        self._clocks: dict[Key, int] = {}
         self.refused = 0
         """How many of the last scan's processes did not let themselves be asked."""
 
@@ -48,6 +51,7 @@ class ProcessTable:
         self._others = set()
         self._mine.clear()
         self._sessions.clear()
+        self._clocks.clear()
         self._list = None
 
     @property
@@ -71,7 +75,14 @@ class ProcessTable:
         for key in [key for key in self._mine if key not in there]:
             self._drop(key)
         self.refused = 0
-        return [found for entry in entries if (found := self._look(entry)) is not None]
+        new = [found for entry in entries if (found := self._look(entry)) is not None]
+        for entry in entries:
+            process = self._mine.get(entry.key)
+            if process is not None:
+                more = entry.spent - self._clocks.get(entry.key, entry.spent)
+                self._clocks[entry.key] = entry.spent
+                self.spent[process.account] = self.spent.get(process.account, 0) + more
+        return new
 
     def look(self, pid: int) -> tuple[Process | None, bool]:
         """The same for one pid that somebody told of, and whether to ask again soon: Windows tells of a process before it has
@@ -147,6 +158,7 @@ class ProcessTable:
 
     def _drop(self, key: Key) -> None:
         self._sessions.pop(key, None)
+        self._clocks.pop(key, None)
         if self._mine.pop(key, None) is not None:
             self._list = None
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _SIZES = struct.Struct("<II")
-_CREATED = struct.Struct("<q")
 _NAME = struct.Struct("<HHxxxxQ")
 _WHO = struct.Struct("<QQII")
+_TIMES = struct.Struct("<qqq")
 _CREATED_AT, _NAME_AT, _WHO_AT, _THREADS_AT = 32, 56, 80, 256
 
 
@@ -28,6 +28,8 @@ class Entry:
     session: int
     name: str
     """File name of its image, as it was when it started."""
+    spent: int = 0
+    """Processor time, in 100 ns."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -40,13 +42,13 @@ def entries(data: bytes | memoryview, address: int) -> Iterator[Entry]:
         _, threads = _SIZES.unpack_from(data, at)
         if not threads:
             continue  # it has ended, and somebody still has a handle
-        (created,) = _CREATED.unpack_from(data, at + _CREATED_AT)
+        created, user, kernel = _TIMES.unpack_from(data, at + _CREATED_AT)
         length, _, pointer = _NAME.unpack_from(data, at + _NAME_AT)
         pid, parent, _, session = _WHO.unpack_from(data, at + _WHO_AT)
         start = pointer - address
         inside = pointer and 0 <= start <= len(data) - length
         name = bytes(data[start : start + length]).decode("utf-16-le", "replace") if inside else ""
-        yield Entry(pid, created, parent, session, name)
+        yield Entry(pid, created, parent, session, name, user + kernel)
 
 
 def tree(entries: Iterable[Entry], roots: set[tuple[int, int]]) -> dict[tuple[int, int], Entry]:

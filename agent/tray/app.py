@@ -128,7 +128,7 @@ class Tray:
         try:
             pystray = load_pystray(self._desk.prepare())
         except HostError as error:
-            return f"{error.title}. {error.advice}"
+            return self._words("The tray icon cannot be shown: {why}.", why=error.advice)
         self._panel = PanelIcon(pystray, self._desk, self._act, rtl=self._words.rtl)
         return ""
 

@@ -81,7 +81,7 @@ def _family(status: Status, words: Words) -> View:
     waiting = sum(len(unanswered(state)) for state in status.children)
     rows: list[Row] = []
     for state in status.children:
-        label = f"{state.child}: {headline(state, words)}"
+        label = words("{child}: {what}", child=state.child, what=headline(state, words))
         if requests := len(unanswered(state)):
             label += " · " + words.many("{n} request", "{n} requests", requests)
         inner = (
@@ -104,7 +104,7 @@ def _family(status: Status, words: Words) -> View:
         Row(words("State of protection"), Act("protection")),
         Row(words("Get help"), Act("help")),
     ]
-    lines = [f"{state.child}: {headline(state, words)}" for state in status.children]
+    lines = [words("{child}: {what}", child=state.child, what=headline(state, words)) for state in status.children]
     if waiting:
         lines.insert(0, words.many("{n} request is waiting", "{n} requests are waiting", waiting))
     shown = Face("family", waiting or None, 60, bool(flaws))

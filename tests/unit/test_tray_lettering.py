@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gettext
 import sys
 import unicodedata
 
@@ -11,9 +12,8 @@ from hypothesis import strategies as st
 
 from agent.helplines import help_text
 from agent.tray.lettering import RIGHT, drawn, foreign, led, wrapped
-from agent.words import ENGLISH, session_words
+from agent.words import ENGLISH, Words, assets
 
-ARABIC = session_words(["ar"])
 laid_out = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system lays letters out")
 
 
@@ -65,9 +65,11 @@ def test_no_word_is_lost_by_breaking(words: list[str], room: int) -> None:
 
 
 @laid_out
-def test_the_numbers_of_help_lines_can_be_dialled_as_they_stand() -> None:
+@pytest.mark.parametrize("domain", ["fairtime", "page"])
+def test_the_numbers_of_help_lines_can_be_dialled_as_they_stand(domain: str) -> None:
     """Groups of digits after Arabic letters change places unless they are held together."""
-    shown = drawn(help_text(ARABIC).replace("\n", " "), rtl=True)
+    words = Words(gettext.translation(domain, str(assets() / "words"), ["ar"]), "ar")
+    shown = drawn(help_text(words).replace("\n", " "), rtl=True)
     for number in ("116 111", "0800 1111", "0120-99-7777", "988", "112"):
         assert number in help_text(ENGLISH)
         assert number in shown

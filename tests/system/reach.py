@@ -37,21 +37,13 @@ def put(root: Path) -> None:
     (place / "bin").mkdir(parents=True)
     (place / "hand.py").write_bytes((HERE / "hand.py").read_bytes())
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "fairtime")
-        words = [
-            "gcc",
-            "-O1",
-            "-Wall",
-            "-Werror",
-            "-static",
-            f'-DDOOR="{DOOR}"',
-            "-o",
-            str(made),
-            str(HERE / "fairtime.c"),
-        ]
-        subprocess.run(words, check=True)
-        (place / "bin/fairtime").write_bytes(made.read_bytes())
-    (place / "bin/fairtime").chmod(0o755)
+        made = Path(folder, "made")
+        for name in ("bin/fairtime", "start"):
+            source = HERE / f"{Path(name).name}.c"
+            words = ["gcc", "-O1", "-Wall", "-Werror", "-static", f'-DDOOR="{DOOR}"', "-o", str(made), str(source)]
+            subprocess.run(words, check=True)
+            (place / name).write_bytes(made.read_bytes())
+            (place / name).chmod(0o755)
 
 
 class Reach:

@@ -2,7 +2,7 @@
 
 Run as root with Fairtime's own Python: ``python hand.py DESCRIPTOR SOCKET``.  A request comes over the descriptor (one packet
 of JSON, with descriptors for standard input, output and error, the answer, and cgroups of the host) and is a program to
-start, or, for accounts that are no child's, the command line ``fairtime``: its ``main`` then runs in the fork, with the
+start (``start.c``), or, for accounts that are no child's, the command line ``fairtime``: its ``main`` then runs in the fork, with the
 modules that this process has loaded and everything else as ever (the account, the cgroup, the socket, the words, the code).
 ``fairtime.c`` brings shell lines of the lab's root here by way of ``SOCKET``.  Children of the family never get this short way.
 """
@@ -10,10 +10,12 @@ modules that this process has loaded and everything else as ever (the account, t
 from __future__ import annotations
 
 import array
+import gc
 import grp
 import importlib
 import json
 import os
+import pathlib
 import pkgutil
 import pwd
 import selectors
@@ -22,6 +24,7 @@ import socket
 import sys
 from typing import NoReturn
 
+START = str(pathlib.Path(__file__).with_name("start"))
 PLENTY = 1 << 17
 """Bytes of a request."""
 SLOWLY = ("agent.ipc.client", "agent.ipc.answers", "agent.core.rules", "agent.trust.signing", "agent.trust.publisher",
@@ -79,15 +82,20 @@ class Hand:
                 os.close(end)
             return
         folder, *words = os.fsdecode(data).split("\0")[:-1]
-        wish = {"words": ["fairtime", *words], "user": "root", "folder": folder, "number": 0}
+        wish = {"words": ["fairtime", *words], "user": "root", "folder": folder, "number": 0, "inside": True}
         self._start(wish, ends, os.dup(caller.fileno()), [])
 
     def _start(self, wish: dict[str, object], standard: list[int], answer: int, groups: list[int]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            _become(wish, standard, groups)
-        for end in (*standard, *groups):
-            os.close(end)
+        try:
+            pid = _fork(wish, standard, groups) if wish["inside"] else _spawn(wish, standard, groups)
+        except (KeyError, OSError) as error:
+            os.write(standard[2], f"{error.__class__.__name__}: {error}\n".encode(errors="replace"))
+            os.write(answer, b"126")
+            os.close(answer)
+            return
+        finally:
+            for end in (*standard, *groups):
+                os.close(end)
         self._running[pid] = (answer, int(str(wish["number"])))
 
     def _collect(self) -> None:
@@ -103,8 +111,31 @@ class Hand:
             os.close(answer)
 
 
+def _spawn(wish: dict[str, object], standard: list[int], groups: list[int]) -> int:
+    """Start a program; ``start.c`` makes of its process what it is to be."""
+    account = pwd.getpwnam(str(wish["user"]))
+    of = ",".join(map(str, os.getgrouplist(account.pw_name, account.pw_gid)))
+    for end in groups:
+        os.set_inheritable(end, True)
+    words, setting = wish["words"], wish["env"]
+    assert isinstance(words, list) and isinstance(setting, dict)
+    what = [str(account.pw_uid), str(account.pw_gid), of, str(wish["cgroup"]), str(wish["folder"] or account.pw_dir)]
+    return os.posix_spawn(
+        START, [START, *what, ",".join(map(str, groups)), *words], setting, setsid=True,
+        file_actions=[(os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(standard)],
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],  # Python ignores the first two
+    )  # fmt: skip
+
+
+def _fork(wish: dict[str, object], standard: list[int], groups: list[int]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        _become(wish, standard, groups)
+    return pid
+
+
 def _become(wish: dict[str, object], standard: list[int], groups: list[int]) -> NoReturn:
-    """In the fork: the program that was asked for.  Never returns."""
+    """In the fork: the command line as it was asked for.  Never returns."""
     code = 126
     try:
         signal.set_wakeup_fd(-1)
@@ -132,12 +163,7 @@ def _become(wish: dict[str, object], standard: list[int], groups: list[int]) -> 
         assert setting is None or isinstance(setting, dict)
         words = wish["words"]
         assert isinstance(words, list)
-        if wish.get("inside", words[0] == "fairtime"):
-            code = _fairtime(words, setting)
-        else:
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
-                signal.signal(number, signal.SIG_DFL)
-            os.execvpe(words[0], words, {**os.environ} if setting is None else setting)
+        code = _fairtime(words, setting)
     except BaseException as error:  # noqa: BLE001  # the fork must not go on as the hand
         os.write(2, f"{error.__class__.__name__}: {error}\n".encode(errors="replace"))
         code = 127 if isinstance(error, FileNotFoundError) else 126
@@ -216,4 +242,5 @@ def _spare_me() -> None:
 if __name__ == "__main__":
     _spare_me()
     _load()
+    gc.freeze()  # else the first collection in a fork copies all of it
     Hand(socket.socket(fileno=int(sys.argv[1])), sys.argv[2]).serve()

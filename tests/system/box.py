@@ -111,6 +111,8 @@ class Box:
         self.root = root
         """The container's disk seen from the host; its /tmp, /run and /dev/shm are mounts that are not seen there."""
         self.leader = leader
+        self.logins = Path(f"/proc/{leader}/root/run/systemd/sessions")
+        """Where logind keeps what it says of each session."""
         self._groups = groups
         self._stack = stack
         self._patience = float(os.environ.get(PATIENCE, "1"))

@@ -285,7 +285,9 @@ def test_a_login_that_pam_did_not_ask_about_is_ended_within_two_seconds(home: Ho
         begun = time.monotonic()
         home.box.run([*words, "sleep", "600"], timeout=20)
         assert time.monotonic() - begun - login < home.box.within(2)
-    assert not sessions(home.box, "mia")
+    while sessions(home.box, "mia"):  # logind hears of the end a moment after whoever waited for it
+        assert time.monotonic() - begun - login < home.box.within(2)
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["tty", "ssh"])

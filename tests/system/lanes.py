@@ -27,12 +27,12 @@ class Lane:
 
 
 LANES = {
-    "endings": Lane(("test_endings",), 300),
-    "programs": Lane(("test_ask", "test_defend", "test_gate", "test_packages"), 200),
+    "endings": Lane(("test_endings",), 200),
+    "programs": Lane(("test_ask", "test_defend", "test_gate", "test_packages"), 300),
     "sites": Lane(
-        ("test_box", "test_sites", "test_bypass_sites", "test_resolved", "test_sites_at_once", "test_learn"), 100
+        ("test_box", "test_sites", "test_bypass_sites", "test_resolved", "test_sites_at_once", "test_learn"), 300
     ),
-    "package": Lane(("test_package",), 100),
+    "package": Lane(("test_package",), 500),
     "attacks": Lane(("test_bypass",), 400),
     "attacks-apart": Lane(("test_bypass_apart",), 600),
 }

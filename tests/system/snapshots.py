@@ -27,7 +27,7 @@ class Snapshots:
         self._tops = tuple(tops)
         self._left = frozenset(left)
         self._read: dict[tuple[int, int, int, int], str] = {}
-        """SHA-256 by inode, size, times of writing and of change."""
+        """Digests by inode, size, times of writing and of change."""
 
     def take(self) -> dict[str, Entry]:
         """Everything by its path below ``root``: kind, rights, owners, ACL, content."""
@@ -81,4 +81,4 @@ def differences(before: dict[str, Entry], after: dict[str, Entry]) -> list[str]:
 
 def _hash(path: str) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "blake2b").hexdigest()  # twice as fast as SHA-256 without its instructions

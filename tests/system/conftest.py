@@ -23,6 +23,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="runs in a booted container: make system (as root)"))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What takes minutes once is made before any test's time runs."""
+    if INSIDE in os.environ and any(item.path.name == "test_package.py" for item in session.items):
+        from tests.system import cleanpc
+
+        cleanpc.make()
+
+
 @pytest.fixture(scope="session")
 def box() -> Iterator[Box]:
     """The PC of a family: ana (guardian), mia and leo (children), Fairtime installed from this checkout."""

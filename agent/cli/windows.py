@@ -26,6 +26,7 @@ def add_parsers(deeper: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     one.set_defaults(run=_put)
     one = deeper.add_parser("remove", help="take back what Fairtime changed; a child's account is asked for the PIN")
     one.add_argument("--see", action="store_true", help=f"only see whether a PIN is asked for (exit code {ASKS})")
+    one.add_argument("--forget", action="store_true", help="policy, keys and what was recorded go, too")
     one.set_defaults(run=_remove)
     one = deeper.add_parser("start", help="start the service and wait until it runs, once there is a household")
     one.set_defaults(run=_start)
@@ -54,9 +55,12 @@ def _remove(options: argparse.Namespace) -> int:
             return ASKS if asks else 0
         if asks:
             _prove(client)
-    for sentence in platforms.take_away(Path(sys.executable).parent, own_account()):
+    for sentence in platforms.take_away(Path(sys.executable).parent, own_account(), forget=options.forget):
         print(sentence)
-    print("Fairtime is removed.  What it recorded is still there; remove its folder in ProgramData to forget it.")
+    kept = (
+        "" if options.forget else "  Policy, keys and what it recorded are still there, in its folder in ProgramData."
+    )
+    print(f"Fairtime is removed.{kept}")
     return 0
 
 

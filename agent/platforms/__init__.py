@@ -223,13 +223,13 @@ def founded() -> bool:
     return installation.founded()
 
 
-def take_away(folder: Path, by: str) -> Sequence[str]:
-    """The opposite, in somebody's name; what could not be put back, in words."""
+def take_away(folder: Path, by: str, *, forget: bool) -> Sequence[str]:
+    """The opposite, in somebody's name; what could not be put back, in words.  ``forget``: policy, keys and record go, too."""
     if sys.platform != "win32":
         raise _unknown()
     from agent.platforms.windows import installation
 
-    return installation.take_away(folder, by)
+    return installation.take_away(folder, by, forget=forget)
 
 
 def supervised(run: Callable[[Supervisor], int]) -> int:

@@ -3,7 +3,8 @@
 ;   TEST (not empty: it was built where no release is built, and says so), QUICK (for tests: nothing is compressed)
 ;
 ; fairtime-….exe /S [/D=C:\folder with spaces]     in silence
-; uninstall.exe /S                                 in a child's account with a guardian's PIN in FAIRTIME_PIN
+; uninstall.exe /S [/FORGET]                       policy, keys and record stay without /FORGET; in a child's account with a
+;                                                  guardian's PIN in FAIRTIME_PIN
 ; Exit codes: 0 done, 2 refused with a reason, which is also told in the terminal.
 ;
 ; What is more than copying is `fairtime service put | start | stop | remove`.  The version that was there lies in `old` until
@@ -12,6 +13,7 @@ Target amd64-unicode
 !include LogicLib.nsh
 !include MUI2.nsh
 !include nsDialogs.nsh
+!include FileFunc.nsh
 
 Name "Fairtime${TEST}"
 OutFile "${OUT}"
@@ -315,7 +317,17 @@ Section Uninstall
     StrCpy $0 "This Fairtime is not the one that is installed."
     Call un.Refuse
   ${EndIf}
-  nsExec::ExecToStack '"$INSTDIR\fairtime.exe" service remove'
+  ${GetParameters} $2
+  ClearErrors
+  ${GetOptions} $2 "/FORGET" $3
+  StrCpy $3 "--forget"
+  ${If} ${Errors}
+    StrCpy $3 ""
+    MessageBox MB_ICONQUESTION|MB_YESNO|MB_DEFBUTTON2 "Forget everything, too? The policy, its keys and what was recorded on this PC cannot be brought back." /SD IDNO IDNO keep
+    StrCpy $3 "--forget"
+    keep:
+  ${EndIf}
+  nsExec::ExecToStack '"$INSTDIR\fairtime.exe" service remove $3'
   Pop $2
   Pop $1
   ${If} $2 != 0

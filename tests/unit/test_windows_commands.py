@@ -44,14 +44,16 @@ class Link:
 class Remove:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.gone: list[str] = []
+        self.forgotten: list[bool] = []
         self._patch = patch
 
-    def __call__(self, as_who: str, *, see: bool = False) -> int:
+    def __call__(self, as_who: str, *, see: bool = False, forget: bool = False) -> int:
         self._patch.setattr(Link, "as_who", as_who)
-        return windows._remove(argparse.Namespace(see=see))
+        return windows._remove(argparse.Namespace(see=see, forget=forget))
 
-    def take_away(self, folder: Path, by: str) -> tuple[str, ...]:
+    def take_away(self, folder: Path, by: str, *, forget: bool) -> tuple[str, ...]:
         self.gone.append(by)
+        self.forgotten.append(forget)
         return ()
 
 
@@ -88,6 +90,16 @@ def test_a_childs_account_is_asked(remove: Remove, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(windows.PIN, "4711")
     assert remove("child") == 0
     assert remove.gone == ["ana"]
+
+
+def test_the_record_is_forgotten_only_when_that_is_asked_for(
+    remove: Remove, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert remove("administrator") == 0
+    assert "still there" in capsys.readouterr().out
+    assert remove("administrator", forget=True) == 0
+    assert "still there" not in capsys.readouterr().out
+    assert remove.forgotten == [False, True]
 
 
 def test_who_is_no_administrator_is_refused(remove: Remove, monkeypatch: pytest.MonkeyPatch) -> None:

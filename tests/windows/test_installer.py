@@ -85,9 +85,9 @@ def install(installer: Path) -> int:
     return ran(f'"{installer}" /S /D={FOLDER}')
 
 
-def uninstall(**more: str) -> int:
+def uninstall(words: str = "/S", **more: str) -> int:
     """``_?=`` lets the uninstaller do its work itself, so that it can be asked how that ended."""
-    return ran(f'"{FOLDER}\\uninstall.exe" /S _?={FOLDER}', **more)
+    return ran(f'"{FOLDER}\\uninstall.exe" {words} _?={FOLDER}', **more)
 
 
 def machine(key: str, name: str) -> object:
@@ -240,6 +240,12 @@ def test_a_whole_life(before: Before) -> None:
     told = audit()
     assert "was-removed" in told
     assert told[-1] == "being-removed"
+
+    (FOLDER / "uninstall.exe").unlink(missing_ok=True)  # which could not remove itself
+    assert install(OLDER) == 0
+    assert installation.running()
+    assert uninstall("/S /FORGET") == 0
+    assert not paths.places().state.exists()
 
 
 def in_place(which: str) -> None:

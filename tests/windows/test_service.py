@@ -137,6 +137,16 @@ def test_put_in_place_and_taken_away_leaves_the_tombstone_alone(program: Path, p
     assert installation.take_away(program, "Jürgen") == ()  # and once more is no error
 
 
+def test_what_is_to_be_forgotten_is_gone(program: Path, programdata: Path) -> None:
+    state = paths.places().state
+    (state / "family").mkdir(parents=True)
+    (state / installation.FOUNDED).write_text("{}", encoding="utf-8")
+    (state / "family" / "family.toml").write_text("", encoding="utf-8")
+    installation.put(program)
+    assert installation.take_away(program, "ana", forget=True) == ()
+    assert list(programdata.iterdir()) == []
+
+
 @pytest.mark.skipif(WINE, reason="Wine does not keep what is to be done when a service fails")
 def test_recovery_is_read_back(installed: Path) -> None:
     found = asked(lambda one: win32service.QueryServiceConfig2(one, win32service.SERVICE_CONFIG_FAILURE_ACTIONS))

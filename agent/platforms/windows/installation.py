@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -113,8 +114,9 @@ def open_above(folder: Path) -> Path | None:
     return None
 
 
-def take_away(folder: Path, by: str = "") -> tuple[str, ...]:
-    """Stop the service and take back what ``put`` and the service did; the state folder stays, with a tombstone in it.
+def take_away(folder: Path, by: str = "", *, forget: bool = False) -> tuple[str, ...]:
+    """Stop the service and take back what ``put`` and the service did; the state folder stays, with a tombstone in it, unless
+    everything is to be forgotten.
 
     The tombstone first: a service that ends and finds it makes its end the audit's last line.  What rules of children could
     not be taken back is in the answer, in words: it must not keep a family from being rid of the rest.
@@ -128,7 +130,9 @@ def take_away(folder: Path, by: str = "") -> tuple[str, ...]:
         inuse.end(folder)
         left = _put_rules_back()
         _forget()
-        if state.is_dir() and not founded():
+        if forget and state.is_dir():
+            shutil.rmtree(state)  # it follows no link and no junction
+        elif state.is_dir() and not founded():
             (state / TOMBSTONE).unlink(missing_ok=True)
             if not any(state.iterdir()):
                 state.rmdir()

@@ -22,6 +22,12 @@ def _bundled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
 
 
+def beside(name: str) -> str:
+    """A program of the bundle, with the ending that programs have here."""
+    here = Path(sys.executable)
+    return str(here.with_name(name + (".exe" if here.suffix == ".exe" else "")))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_trays_windows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[list[str]] = []
@@ -43,9 +49,7 @@ def test_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(jobs.JobFailed):
         asyncio.run(jobs.run("verify", b""))
     ((program, *words),) = started
-    assert program == str(
-        Path(sys.executable).with_name("fairtime")
-    )  # also where the service asks, a program of its own
+    assert program == beside("fairtime")  # also where the service asks, a program of its own
     served: list[str] = []
     monkeypatch.setattr(job, "serve", lambda name: served.append(name) or 7)
     assert main(words) == 7
@@ -66,7 +70,7 @@ def test_the_service_becomes_a_program_of_its_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(command, "run", lambda options, trial=None: 7)
     monkeypatch.setattr(sys, "argv", ["fairtime", "service", "run", "--gate"])
     assert main() == 7
-    program = str(Path(sys.executable).with_name("fairtime-service"))
+    program = beside("fairtime-service")
     assert became == [[program, program, "run", "--gate"]]
 
 

@@ -172,13 +172,15 @@ def tree(root: Path, **files: str) -> Path:
 
 def test_a_folder_of_categories_brings_a_group_each(tmp_path: Path) -> None:
     root = tree(tmp_path / "ut1", blacklists__games="a.example\n192.0.2.1\n", blacklists__vpn="b.example\n")
-    (root / "blacklists" / "play").symlink_to("games")
+    links = sys.platform != "win32"  # where they need a privilege
+    if links:
+        (root / "blacklists" / "play").symlink_to("games")
     (root / "blacklists" / "README").write_text("words")
     found = read_to(root, tmp_path / "out")
     assert (found.format, found.groups) == ("folder", ("games", "vpn"))
     assert (tmp_path / "out").read_text().splitlines() == [":games", "a.example", ":vpn", "b.example"]
     assert sorted(found.files) == ["blacklists/games/domains", "blacklists/vpn/domains"]
-    assert why(found) == {"an address": 1, "a link": 1}
+    assert why(found) == {"an address": 1, **({"a link": 1} if links else {})}
 
 
 def test_a_category_by_itself_is_one_group(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ def session_words(languages: Iterable[str] = ()) -> Words:
     there, so that nothing after it counts (``gettext.translation`` would go on to the next catalogue).
     """
     for tag in languages:
-        plain = tag.partition(".")[0].partition("@")[0].replace("-", "_")
-        for name in (plain, plain.partition("_")[0].lower()):
+        # Lower case is not left to the file system: Windows' would find ``es`` under ``ES``.
+        language, below, country = tag.partition(".")[0].partition("@")[0].replace("-", "_").partition("_")
+        for name in (f"{language.lower()}{below}{country}", language.lower()):
             if name == "en":
                 return ENGLISH
             place = assets() / "words" / name / "LC_MESSAGES" / f"{DOMAIN}.mo"

@@ -5,24 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from agent.clock import SECOND, Millis
 from agent.core.authorize import RIGHTS_LAST
-from agent.core.constraints import takeable
-from agent.core.holding import identity_of
 from agent.core.learning import SHORTEST
 from agent.core.learning import said as learning_said
-from agent.core.programanswers import no_subject
 from agent.core.saying import own, say
-from agent.core.schedule import day_bounds
-from agent.core.siterules import asked_for
 from agent.core.telling import tell
-from agent.core.timewords import duration_words
 from agent.errors import NotFound, ProtocolError, Refused
 from agent.ipc.answers import Done, Result, Rights
 from agent.ipc.protocol import (
@@ -44,21 +35,19 @@ from agent.ipc.protocol import (
     TrustPublisher,
 )
 from agent.ipc.server import Connection
-from agent.model.grant import Grant, Lasting, Request
+from agent.model.grant import Grant, Request
 from agent.model.site import Said
 from agent.service.audit import Audit
 from agent.service.guardian import Guardian, WrongSecret
 from agent.service.learner import done_words
-from agent.service.ledger_book import fit
 from agent.service.listacts import ListActs
 from agent.service.loop import Loop
 from agent.service.policies import InForce, PolicyStore
 from agent.service.seals import Seals
 from agent.service.store import Store
+from agent.service.wishes import Wish, Wishes
 from agent.trust.envelope import MAX_ENVELOPE
 
-LONGEST_GRANT = 24 * 3600
-SHORTEST_LOCK = 60
 _TIME = {True: Said("{time} more today."), False: Said("{time} fewer today.")}
 _ANSWERED = {True: Said("{child}'s request is granted."), False: Said("{child}'s request is refused.")}
 _ENDED = {
@@ -72,20 +61,6 @@ _ENDED = {
 }
 MOST_PIECES = 2 * MAX_ENVELOPE // PIECE
 """Of one policy; base64 makes four characters of three bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a guardian gives, by a command or as the answer to a request."""
-
-    child: str
-    kind: str
-    seconds: int
-    subject: str
-    note: str
-    lasting: Lasting | None = None
-    identity: str = ""
-    """What the program ``subject`` is known by, when that was pinned before."""
 
 
 @dataclass(slots=True)
@@ -103,6 +78,10 @@ class Acts:
     lists: ListActs
     _giving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One grant at a time: each is signed by a job, and what is given must not pass a ceiling meanwhile."""
+    _wishes: Wishes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._wishes = Wishes(self.loop, self.store, self.wall)
 
     async def act(self, connection: Connection, body: Body) -> Result:
         """Do it; the server has ruled that this caller may."""
@@ -156,67 +135,15 @@ class Acts:
 
     async def _give(self, connection: Connection, body: Give) -> Done:
         self._known(body.child)
-        wish = _Wish(body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
+        wish = Wish(body.child, body.kind, body.seconds, body.subject, body.note, body.lasting)
         grant = self._grant(connection, wish)
         said = self._put(connection, grant, await self.seals.seal(grant))
         if body.kind == "time" and grant.seconds != body.seconds:
             said = Said("{done} There was no more to take.", (("done", said),))
         return Done(sentence=say(said), said=said, id=grant.id)
 
-    def _grant(self, connection: Connection, wish: _Wish) -> Grant:
-        """The grant, as the ledger will keep it."""
-        return fit(self._as_wished(connection, wish))
-
-    def _as_wished(self, connection: Connection, wish: _Wish) -> Grant:
-        child, kind, seconds, subject, lasting = wish.child, wish.kind, wish.seconds, wish.subject, wish.lasting
-        at = self.wall()
-        by = self._name(connection)
-        base = Grant(
-            id=secrets.token_hex(6), child=child, kind="time", given=at, by=by, via=connection.via, note=wish.note
-        )
-        if kind == "time":
-            if seconds == 0:
-                raise Refused("How many minutes?", "Give more (30) or fewer (-30).")
-            self._within_ceiling(child, seconds)
-            seconds = max(seconds, -self._takeable(child, -seconds)) if seconds < 0 else seconds
-            return replace(base, seconds=seconds, day=self.loop.engine.today(child).isoformat())
-        if kind == "lock":
-            # Without a time a lock lasts until it is released: "lock now" means until a guardian says otherwise.
-            until = at + max(SHORTEST_LOCK, seconds) * SECOND if seconds > 0 else None
-            return replace(base, kind="lock", until=until)
-        if kind == "refusal":
-            about, title = wish.identity, subject
-            if not about:
-                about, title = no_subject(self._known_by(child, subject), subject), _title(subject)
-            return replace(base, kind="refusal", subject=about, title=title, until=self._end_of_day(child))
-        if kind == "site-refusal":
-            host = _site(subject)
-            return replace(base, kind="site-refusal", subject=host, title=host, until=self._end_of_day(child))
-        if kind == "program" and lasting is not None:
-            until = self._end_of_day(child) if lasting == "today" else None
-            known = wish.identity or self._program(child, subject)
-            title = _title(subject)
-            return replace(base, kind="program", subject=known, title=title, until=until, once=lasting == "once")
-        if kind == "site" and lasting is not None:
-            if lasting == "once":
-                raise Refused("A site cannot be allowed once", "Say a time such as 1h, today or good.")
-            until = self._end_of_day(child) if lasting == "today" else None
-            return replace(base, kind="site", subject=_site(subject), title=_site(subject), until=until)
-        if not 0 < seconds <= LONGEST_GRANT:
-            raise Refused("For how long?", "Say a time of at most 24 hours.")
-        until = at + seconds * SECOND
-        if kind == "pause":
-            return replace(base, kind="pause", until=until)
-        if kind == "site":
-            return replace(base, kind="site", subject=_site(subject), title=_site(subject), until=until)
-        if lasting is not None:
-            raise Refused("This is not allowed once, for today or for good", "Say a time, such as 1h.")
-        known = wish.identity or self._program(child, subject)
-        return replace(base, kind="program", subject=known, title=_title(subject), until=until)
-
-    def _end_of_day(self, child: str) -> Millis:
-        rules = self.loop.engine.rules
-        return day_bounds(self.loop.engine.today(child), rules.zone, rules.reset)[1]
+    def _grant(self, connection: Connection, wish: Wish) -> Grant:
+        return self._wishes.grant(wish, self._name(connection), connection.via)
 
     def _put(self, connection: Connection, grant: Grant, seal: bytes) -> Said:
         """Enter a grant that was signed."""
@@ -232,7 +159,7 @@ class Acts:
             "lock": Said("The PC is paused."),
         }[grant.kind]
         time = ("time", abs(grant.seconds))
-        said = Said(what.text, (time, ("name", name), ("how_long", self._how_long(grant))))
+        said = Said(what.text, (time, ("name", name), ("how_long", self._wishes.how_long(grant))))
         self._note(
             connection,
             f"give-{grant.kind}",
@@ -241,67 +168,11 @@ class Acts:
         )
         # A notice begins with a capital letter; a guardian reads the name as it is.
         shown = ("name", name[:1].upper() + name[1:])
-        told = Said(what.text, (time, shown, ("how_long", self._how_long(grant))), grant.note)
+        told = Said(what.text, (time, shown, ("how_long", self._wishes.how_long(grant))), grant.note)
         headed = Said("From {by}", (("by", grant.by),))
         self.loop.push(tell(grant.child, "granted", headed, told, rule=f"grant/{grant.id}"))
         self.loop.wake()
         return Said("{child}: {what}", (("child", grant.child), ("what", said)))
-
-    def _how_long(self, grant: Grant) -> Said:
-        if grant.once:
-            return Said("until it is closed")
-        if grant.until is None:
-            return Said("from now on")
-        return Said("for today") if grant.until == self._end_of_day(grant.child) else Said("for a while")
-
-    def _within_ceiling(self, child: str, seconds: int) -> None:
-        day = self.loop.engine.today(child)
-        ceiling = self.loop.engine.rules.children[child].plan(day).grant_ceiling
-        given = sum(
-            g.seconds for g in self.store.grants(child, day=day.isoformat(), at=self.wall()) if g.kind == "time"
-        )
-        if seconds > 0 and ceiling is not None and (given + seconds) * SECOND > ceiling:
-            raise Refused(
-                f"The policy lets guardians add at most {duration_words(ceiling)} a day",
-                "Change grant_ceiling in the policy if that is too little.",
-            )
-
-    def _takeable(self, name: str, seconds: int) -> int:
-        """As many of these seconds as there are to take away today."""
-        child = self.loop.engine.children.get(name)
-        if child is None or child.moment is None:  # before the first tick nobody knows
-            return seconds
-        left = takeable(child.rules, child.moment, child.usage, self.loop.engine.grants_of(name))
-        if left == 0:
-            raise Refused(
-                f"{name} has no minutes left today", "Nothing was taken away. “fairtime lock” closes the screen."
-            )
-        return seconds if left is None else min(seconds, -(-left // SECOND))
-
-    def _program(self, child: str, subject: str) -> str:
-        """What a permission for ``subject`` rests on: something that cannot be renamed."""
-        if not subject:
-            raise Refused("Which program?", "Name its path, its command or its name in the catalogue.")
-        rules = self.loop.engine.rules.children[child]
-        if subject in rules.catalogue:
-            return f"program:{subject}"
-        known = self.loop.remembered.get((child, subject))
-        path = known.path if known is not None else subject
-        found = self.loop.host.identify(path)
-        program = found.program if found is not None else known
-        if program is None:
-            raise NotFound(f"There is no program “{subject}” here", "Give the path of its file.")
-        identity = identity_of(program)
-        if identity:
-            return identity
-        raise Refused(f"“{subject}” cannot be told from others of its name", "Give the path of its file.")
-
-    def _known_by(self, child: str, subject: str) -> str:
-        """The same; empty when nothing here is meant by it, or nothing tells it from others."""
-        try:
-            return self._program(child, subject)
-        except (NotFound, Refused):
-            return ""
 
     def _learn(self, connection: Connection, body: Learn) -> Done:
         self._known(body.child)
@@ -365,12 +236,12 @@ class Acts:
             if request.kind not in ("site", "program"):
                 return None
             kind = "site-refusal" if request.kind == "site" else "refusal"
-            wish = _Wish(request.child, kind, 0, request.subject, body.reply, identity=request.identity)
+            wish = Wish(request.child, kind, 0, request.subject, body.reply, identity=request.identity)
             return self._grant(connection, wish)
         if request.kind == "comment":
             return None
         seconds = body.seconds if body.seconds is not None else request.seconds or 3600
-        wish = _Wish(request.child, request.kind, seconds, request.subject, body.reply, body.lasting, request.identity)
+        wish = Wish(request.child, request.kind, seconds, request.subject, body.reply, body.lasting, request.identity)
         return self._grant(connection, wish)
 
     async def _install(self, connection: Connection, body: Install) -> Done:
@@ -409,18 +280,3 @@ class Acts:
 
     def _note(self, connection: Connection, action: str, child: str = "", detail: str = "") -> None:
         self.audit.append(connection.peer.account, connection.via, action, child, detail, at=self.wall())
-
-
-def _site(subject: str) -> str:
-    """The host that a guardian means."""
-    host = asked_for(subject)
-    if host is None:
-        raise Refused(
-            f"“{subject}” is no host name" if subject else "Which site?", "Name its host, such as example.org."
-        )
-    return host
-
-
-def _title(subject: str) -> str:
-    """What people call the program that was named by a path, a command or a word."""
-    return subject.rstrip("/").rpartition("/")[2] or subject

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import random
 import tarfile
 import zipfile
@@ -169,7 +168,7 @@ def test_nothing_but_files_is_read_and_no_name_is_a_place(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", [b"caf\xe9/games/domains", b"\x1b[2J/games/domains"])
 def test_a_name_of_odd_letters_is_told_in_plain_ones(tmp_path: Path, name: bytes) -> None:
-    odd = os.fsdecode(name)
+    odd = name.decode("utf-8", "surrogateescape")
     files = {odd: b"a.example\n", "chat/domains": b"b.example\n"}
     _, found = read(tmp_path, tarred(files))
     assert all(place.encode() for place in found.files)

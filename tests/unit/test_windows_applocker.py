@@ -32,6 +32,7 @@ FULL = {
     "Racer Inc": ["O=RACER INC, L=X, S=Y, C=US"],
     "Sums Ltd": ["O=SUMS LTD, L=X, C=GB"],
     "Big Corp": ["O=BIG CORP, C=US"],
+    "Moon Org": ["O=MOON ORG, C=DE"],
 }
 KNOWN = Known(images={SHA: HASHED}, publishers=FULL)
 PROGRAM_FILES = "C:\\Program Files\\"

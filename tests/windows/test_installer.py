@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tomllib
-import winreg
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ if sys.platform != "win32":
     pytest.skip("needs a Windows Python under Wine (make windows)", allow_module_level=True)
 if "WINDOWS_LAB" not in os.environ:
     pytest.skip("installs and removes Fairtime: in the Windows under Wine alone", allow_module_level=True)
+
+import winreg
 
 from PIL import ImageChops
 

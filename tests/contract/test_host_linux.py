@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -114,7 +115,8 @@ class RealRig:
             process.wait()
         for name in os.listdir("/proc"):
             if name.isdigit() and procfs.owner(int(name)) in self._uids.values():
-                os.kill(int(name), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                    os.kill(int(name), signal.SIGKILL)
 
     def _run(
         self, account: str, name: str, environment: dict[str, str], *, stubborn: bool = False, offspring: int = 0

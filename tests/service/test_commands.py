@@ -231,6 +231,12 @@ def test_a_yes_after_a_no_to_a_program_ends_it(typed, home: Household) -> None:
     assert typed("request", arcade).code == 1
     assert typed("grant", arcade, "--child", "you", "--for", "1h", pin=PIN).code == 0
     assert typed("request", arcade).code == 0
+    # As it was, for the other tests of this household.
+    asked = next(line.split()[0] for line in typed("request").out.splitlines() if f"program {arcade} [open]" in line)
+    assert typed("request", "--refuse", asked, pin=PIN).code == 0
+    for line in typed("grants").out.splitlines():
+        if "arcade" in line:
+            assert typed("release", line.split()[0], pin=PIN).code == 0
 
 
 def test_without_a_service_the_words_say_what_to_do(

@@ -8,22 +8,22 @@ code plays the people (``login``, ``start``, ``lock`` …), the service plays it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from agent.clock import SECOND, FakeClock, Millis
 from agent.core.floor import denies
 from agent.errors import HostError
-from agent.filter.control import Ask, Outcome, Served, Trouble, Used
+from agent.filter.control import Ask, Used
 from agent.model.floor import ProgramFloor
 from agent.model.policy import Ending
 from agent.model.program import Process, ProgramId
 from agent.model.site import SiteLane
 from agent.model.snapshot import Mended, Session, SessionKind, Snapshot
 from agent.platforms.base import Ability, Account, Capability, Finding, Resolver, Start, let_in
+from agent.platforms.fakeresolver import FakeResolver
 
 TERMINATE_AFTER = 2 * SECOND
 KILL_AFTER = 5 * SECOND
@@ -38,52 +38,6 @@ class _Running:
     """Boot time at which a stop began."""
     ran: Millis = 0
     """How long it has run."""
-
-
-@dataclass(slots=True)
-class FakeResolver:
-    """A resolver that is told what holds; scenario code says what it saw (``heard``) and how it is (``change``)."""
-
-    heard: Callable[[Used | Ask], None]
-    changed: Callable[[], None]
-    why: str = "The resolver has not started yet."
-    served: tuple[Served, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-    lanes: tuple[SiteLane, ...] = ()
-    upstreams: tuple[str, ...] = ()
-    books: list[Path | None] = field(default_factory=list)
-    """Every book that it was given, the last one in force."""
-    answers: dict[int, Outcome] = field(default_factory=dict)
-    opened: bool = False
-
-    def open(self) -> None:
-        self.opened = True
-
-    async def close(self) -> None:
-        self.opened, self.served = False, ()
-
-    def serve(self, lanes: Sequence[SiteLane], upstreams: Sequence[str]) -> None:
-        self.lanes, self.upstreams, self.why = tuple(lanes), tuple(upstreams), ""
-        self.served = tuple(
-            Served(child=lane.plan.child, dns_port=5300 + 2 * n, page_port=5301 + 2 * n) for n, lane in enumerate(lanes)
-        )
-        self.changed()
-
-    def lists(self, book: Path | None) -> None:
-        self.books.append(book)
-
-    def answered(self, number: int, outcome: Outcome) -> None:
-        self.answers[number] = outcome
-
-    def fail(self, why: str) -> None:
-        """It has ended."""
-        self.why, self.served, self.troubles = why, (), ()
-        self.changed()
-
-    def suffer(self, *troubles: Trouble) -> None:
-        """Something about it is not as it should be."""
-        self.troubles = troubles
-        self.changed()
 
 
 @dataclass(slots=True)

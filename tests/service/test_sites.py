@@ -19,7 +19,7 @@ from agent.model.grant import Grant, Lasting, Request
 from agent.model.record import LedgerEvent
 from agent.model.site import SiteLane, SiteUse, WatchedUse
 from agent.platforms.base import Capability
-from agent.platforms.fake import FakeResolver
+from agent.platforms.fakeresolver import FakeResolver
 from agent.service.audit import verify_file
 from agent.service.sites import LANES, RESOLVER, Sites
 from agent.service.siteuse import MOST_BLOCKED, MOST_HOSTS, OTHERS, SiteUses

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -27,7 +28,7 @@ _READ = 16_384
 _SWEEP = 2.0
 
 
-class Connection:
+class Connection(ABC):
     """One of them.  What speaks over it overrides ``heard``."""
 
     def __init__(self, loop: Loop, end: socket.socket) -> None:
@@ -45,9 +46,9 @@ class Connection:
     def closed(self) -> bool:
         return self._end.fileno() < 0
 
+    @abstractmethod
     def heard(self, data: bytes) -> None:
         """What has come."""
-        raise NotImplementedError
 
     def send(self, data: bytes, *, last: bool = False) -> None:
         """Send soon; close after the ``last``."""

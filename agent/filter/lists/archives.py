@@ -56,8 +56,9 @@ def damage_told(where: str) -> Iterator[None]:
     """``ListError`` for what the readers of archives raise when there is something wrong with one."""
     try:
         yield
-    except (zlib.error, EOFError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RecursionError,
-            OverflowError, ValueError, OSError) as error:  # fmt: skip
+    except (zlib.error, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, OverflowError, ValueError,
+            OSError) as error:  # fmt: skip
+        # (zipfile says RuntimeError, or a kind of it, of what it does not know, and tarfile of links that go round)
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the disk's
         raise ListError(
@@ -135,7 +136,7 @@ def _zip(file: BinaryIO, most: int, skip: Skip) -> Inside:
         if member.flag_bits & _LOCKED:
             raise ListError("The archive is locked with a password", _UNPACK)
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError("a way of packing that zip programs seldom use")
+            raise zipfile.BadZipFile("a way of packing that zip programs seldom use")
         total += member.file_size  # no more than that is ever read of it
         found.append((member.filename, partial(archive.open, member)))
     if total > most:

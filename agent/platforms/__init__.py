@@ -252,9 +252,9 @@ def supervisor() -> Supervisor:
 
         return Supervision(lambda: None, lambda: None)  # started in a terminal: nobody watches
     if sys.platform == "darwin":
-        from agent.platforms.macos.supervisor import Launchd
+        from agent.platforms.unsupervised import Unsupervised
 
-        return Launchd()
+        return Unsupervised()  # launchd starts again what ends, and waits for no sign of life
     raise _unknown()
 
 

@@ -19,32 +19,13 @@ from agent.model.grant import Grant, Request
 from agent.model.program import ProgramId
 from agent.model.verdict import Notify
 from agent.platforms.fake import FakeHost
+from agent.platforms.unsupervised import Unsupervised
 from agent.service.engine import Engine
 from agent.service.loop import Loop
 from agent.service.store import Store
 
 LONGEST_STEP = 60 * SECOND
 SAVE_EVERY = 10 * MINUTE
-
-
-@dataclass(slots=True)
-class _NoSupervisor:
-    interval: float | None = None
-
-    def ready(self, status: str = "") -> bool:
-        """Nobody waits."""
-        return False
-
-    def alive(self, status: str = "") -> bool:
-        """Nobody waits."""
-        return False
-
-    def stopping(self) -> bool:
-        """Nobody waits."""
-        return False
-
-    def on_stop(self, stop: Callable[[], None]) -> None:
-        """Nobody asks."""
 
 
 @dataclass(slots=True)
@@ -81,7 +62,7 @@ class Simulation:
             floor=begin,
         )
         self._loop = Loop(
-            self._host, engine, self.store, _NoSupervisor(), push=self._told, changed=_silence, save_every=SAVE_EVERY
+            self._host, engine, self.store, Unsupervised(), push=self._told, changed=_silence, save_every=SAVE_EVERY
         )
         self.totals = {
             name: dict.fromkeys(("total", "extra", "free", "notices", "blocked"), 0) for name in self.rules.children

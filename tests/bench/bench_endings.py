@@ -24,8 +24,8 @@ from agent.ipc.server import Connection, Server
 from agent.model.grant import Grant
 from agent.platforms.linux import logincheck
 from agent.platforms.linux.host import LinuxHost
+from agent.platforms.unsupervised import Unsupervised
 from agent.service.loop import Loop
-from agent.service.simulation import _NoSupervisor
 from agent.service.store import Store
 from tests.bench.rows import Row, row
 from tests.contract.logind_double import LogindDouble, private_bus
@@ -70,7 +70,7 @@ async def _logins() -> list[float]:
             loops: list[Loop] = []
             host.watch([ACCOUNT])
             await host.open(lambda: loops[0].wake() if loops else None)
-            loops.append(Loop(host, locked, store, _NoSupervisor(), push=lambda _: None, changed=lambda: None))
+            loops.append(Loop(host, locked, store, Unsupervised(), push=lambda _: None, changed=lambda: None))
             running = asyncio.create_task(loops[0].run())
             await loops[0].ready.wait()
             for number in range(LOGINS):

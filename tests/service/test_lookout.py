@@ -20,6 +20,7 @@ from agent.model.program import ProgramId
 from agent.model.snapshot import Mended
 from agent.model.verdict import Notify
 from agent.platforms.fake import FakeHost
+from agent.platforms.unsupervised import Unsupervised
 from agent.service.app import Service, Settings
 from agent.service.audit import Audit
 from agent.service.founding import found
@@ -27,21 +28,6 @@ from agent.service.lookout import rules_for
 from agent.service.store import Store
 from agent.trust import root, signing
 from tests.family import child, head
-
-
-class Nobody:
-    """No supervisor."""
-
-    interval = None
-
-    def ready(self, status: str = "") -> bool:
-        return False
-
-    def alive(self, status: str = "") -> bool:
-        return False
-
-    def stopping(self) -> bool:
-        return False
 
 
 @pytest.fixture
@@ -54,7 +40,7 @@ def host() -> FakeHost:
 
 @asynccontextmanager
 async def serving(state: Path, host: FakeHost) -> AsyncIterator[Service]:
-    service = Service(Settings(state, state / "s.sock"), host, Nobody())
+    service = Service(Settings(state, state / "s.sock"), host, Unsupervised())
     task = asyncio.create_task(service.run())
     try:
         await until(lambda: _answers(state / "s.sock"), task)

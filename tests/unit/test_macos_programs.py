@@ -24,8 +24,8 @@ from agent.platforms.macos.desk import MacDesk, languages_in
 from agent.platforms.macos.identity import Identifier, Running
 from agent.platforms.macos.permissions import protected
 from agent.platforms.macos.processes import ROTATION, ProcessTable
-from agent.platforms.macos.supervisor import Launchd
 from agent.platforms.macos.trees import Tree
+from agent.platforms.unsupervised import Unsupervised
 from tests.contract.mac_double import MacDouble
 
 ME = Person("me", os.getuid(), frozenset(os.getgroups()), str(Path.home()))
@@ -160,7 +160,7 @@ def test_the_menu_bar_is_claimed_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_launchd_waits_for_no_sign_of_life() -> None:
-    launchd = Launchd()
+    launchd = Unsupervised()
     assert launchd.interval is None and not (launchd.ready("x") or launchd.alive() or launchd.stopping())
 
 

@@ -18,6 +18,7 @@ from agent.model.program import Process, ProgramId
 from agent.model.record import LedgerEvent
 from agent.model.usage import Charge
 from agent.platforms.base import Start
+from agent.platforms.unsupervised import Unsupervised
 from agent.service.loop import Loop
 from tests.family import child, compiled, head
 from tests.pc import computer, engine
@@ -70,18 +71,6 @@ class Ledger:
             raise StoreError("never")
 
 
-class Nobody:
-    interval: float | None = None
-
-    def ready(self, status: str = "") -> bool:
-        return False
-
-    alive = ready
-
-    def stopping(self) -> bool:
-        return False
-
-
 class Pc:
     """A loop on a computer in memory."""
 
@@ -89,7 +78,7 @@ class Pc:
         self.host = computer(limits, "mia", "leo")
         self.grants: tuple[Grant, ...] = ()
         watching = engine(limits, self._granted, floor=self.host.clock.instant.wall)
-        self.loop = Loop(self.host, watching, Ledger(), Nobody(), push=lambda _: None, changed=lambda: None)
+        self.loop = Loop(self.host, watching, Ledger(), Unsupervised(), push=lambda _: None, changed=lambda: None)
         self.loop.watch(limits)
         self.host.on_start(self.loop.starts.permit, self.loop.starts.otherwise)
         self.session = self.host.login("mia")

@@ -1,8 +1,6 @@
-"""launchd starts the service again by itself (KeepAlive) and waits for no sign of life."""
+"""launchd, which starts the service again by itself (KeepAlive)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from agent.errors import HostError
 from agent.platforms.macos.commands import Run, text
@@ -18,21 +16,3 @@ def start(run: Run) -> None:
         raise HostError(
             f"launchd did not start the service: {text(told).strip()[:200]}", "Open Fairtime's package (.pkg) again."
         )
-
-
-class Launchd:
-    """A ``Supervisor`` that nobody needs to be told by."""
-
-    interval: float | None = None
-
-    def ready(self, status: str = "") -> bool:
-        return False
-
-    def alive(self, status: str = "") -> bool:
-        return False
-
-    def stopping(self) -> bool:
-        return False
-
-    def on_stop(self, stop: Callable[[], None]) -> None:
-        """launchd asks with a signal, which the loop handles itself."""

@@ -8,7 +8,6 @@ GNOME has neither, and Wayland itself has no tray protocol: that is a state with
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import importlib
 import importlib.machinery
 import importlib.util
@@ -20,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from agent.platforms import filelock
 from agent.words import marked
 
 assert sys.platform == "linux"  # for the type checker: flock and its like exist here only
@@ -66,14 +66,8 @@ class LinuxDesk:
         return borrow_gi() or _no_icon_of_gtk()
 
     def claim(self) -> bool:
-        """A lock on a file in the session's folder: the kernel lets go of it whenever the process ends."""
-        held = os.open(self.folder() / "tray.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(held)
-            return False
-        return True  # and ``held`` stays open until the process ends
+        """By a lock on a file in the session's folder."""
+        return filelock.hold(self.folder() / "tray.lock")
 
     def folder(self) -> Path:
         """``fairtime`` below XDG_RUNTIME_DIR (logind makes it, mode 0700), else below the person's cache folder."""

@@ -20,6 +20,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.platforms.linux.accounts import Person
 from agent.platforms.linux.mounts import Mounts, Pace
+from agent.platforms.pathwalk import unreachable
 
 _ACL_VERSION = 2
 _ACL_USER = 0x02
@@ -82,17 +83,7 @@ def protected(path: str, person: Person) -> bool:
 
     A component that cannot be looked at (a FUSE mount of the account's own, gone meanwhile) proves nothing: False.
     """
-    if not path.startswith("/"):
-        return False
-    at = "/"
-    if open_to(at, person):
-        return False
-    for name in path.split("/"):
-        if name:
-            at = at + name if at == "/" else f"{at}/{name}"
-            if name == ".." or open_to(at, person):
-                return False
-    return True
+    return unreachable(path, lambda place: open_to(place, person))
 
 
 def loads_safely(path: str, person: Person, mounts: Mounts) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 if sys.platform == "win32":  # also tells the type checker, which then skips the rest there
     raise ImportError("agent.platforms.macos locks files as POSIX does")
 
-import fcntl
+from agent.platforms import filelock
 
 OPEN = "/usr/bin/open"
 DEFAULTS = "/usr/bin/defaults"
@@ -37,14 +36,8 @@ class MacDesk:
         return "" if importlib.util.find_spec("AppKit") else "PyObjC is missing, which comes with pystray on a Mac."
 
     def claim(self) -> bool:
-        """A lock on a file in the person's folder: the kernel lets go of it whenever the process ends."""
-        held = os.open(self.folder() / "tray.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(held)
-            return False
-        return True  # and ``held`` stays open until the process ends
+        """By a lock on a file in the person's folder."""
+        return filelock.hold(self.folder() / "tray.lock")
 
     def folder(self) -> Path:
         """Below the person's caches."""

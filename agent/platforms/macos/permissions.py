@@ -14,21 +14,12 @@ if sys.platform == "win32":  # also tells the type checker, which then skips the
     raise ImportError("agent.platforms.macos asks for POSIX permissions")
 
 from agent.platforms.macos.accounts import Person
+from agent.platforms.pathwalk import unreachable
 
 
 def protected(path: str, person: Person) -> bool:
     """True when no component of the absolute, symlink-free ``path`` can be written by ``person``."""
-    if not path.startswith("/"):
-        return False
-    at = "/"
-    if open_to(at, person):
-        return False
-    for name in path.split("/"):
-        if name:
-            at = at + name if at == "/" else f"{at}/{name}"
-            if name == ".." or open_to(at, person):
-                return False
-    return True
+    return unreachable(path, lambda place: open_to(place, person))
 
 
 def open_to(path: str, person: Person) -> bool:

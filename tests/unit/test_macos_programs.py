@@ -114,6 +114,17 @@ def test_processes_are_seen_and_dropped(sleeper: subprocess.Popen[bytes]) -> Non
     assert table.scan(2 * ROTATION) == [] and table.processes == ()
 
 
+def test_what_ended_is_dropped_at_once_though_nobody_has_asked_how(sleeper: subprocess.Popen[bytes]) -> None:
+    table = ProcessTable(Identifier(MacDouble()).running)
+    table.watch({os.getuid(): ME})
+    table.scan(0)
+    assert sleeper.pid in {process.pid for process in table.processes}
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # a zombie now, and one that stays
+    table.scan(1)
+    assert sleeper.pid not in {process.pid for process in table.processes}
+
+
 async def test_a_tree_stands_still_goes_on_and_ends(sleeper: subprocess.Popen[bytes]) -> None:
     handle = psutil.Process(sleeper.pid)
     tree = Tree(handle, ME.uid)

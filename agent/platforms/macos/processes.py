@@ -72,8 +72,9 @@ class ProcessTable:
 
     def _scan(self, now: Millis) -> list[Process]:
         pids = frozenset(psutil.pids())
-        for pid in self._mine.keys() - pids:
-            del self._mine[pid]
+        for pid, known in tuple(self._mine.items()):
+            if pid not in pids or _ended(known.handle):
+                del self._mine[pid]
         due = self._due(now, pids)
         images = [image for pid in due if (image := self._look(pid)) is not None]
         listed = tuple(known.process for known in self._mine.values())
@@ -135,6 +136,16 @@ class ProcessTable:
         due = [*known[:share], *new]
         self._turn = [*known[share:], *due]
         return due
+
+
+def _ended(handle: psutil.Process) -> bool:
+    """Whether it has ended, though its parent has not asked how (a zombie): its number is still there."""
+    try:
+        return bool(handle.status() == psutil.STATUS_ZOMBIE)
+    except GONE:
+        return True
+    except psutil.AccessDenied:
+        return False
 
 
 def _started(handle: psutil.Process) -> int:

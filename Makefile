@@ -6,6 +6,9 @@ STAMP  := $(VENV)/.stamp
 PACKAGES := installer/linux/test-packages.txt
 SYSTEM_PACKAGES := installer/linux/system-packages.txt
 
+# The tests start hundreds of programs of ours, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check again system windows bench pictures package lock fix fuzz browsers mutate clean desktop-packages system-packages
 

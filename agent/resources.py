@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.errors import PolicyError
-from agent.model.policy import CatalogueEntry, Limits
+
+if TYPE_CHECKING:
+    from agent.model.policy import CatalogueEntry, Limits
 
 
 @cache
@@ -30,7 +33,9 @@ def folder(name: str) -> Path:
 @cache
 def load_catalogue() -> dict[str, list[CatalogueEntry]]:
     """The program catalogue by group."""
-    import tomllib  # here: most processes read neither catalogue nor presets
+    import tomllib  # here, and what it becomes: most processes read neither catalogue nor presets
+
+    from agent.model.policy import CatalogueEntry
 
     found: dict[str, list[CatalogueEntry]] = {}
     for path in sorted((folder("policies") / "catalogue").glob("*.toml")):
@@ -43,6 +48,8 @@ def load_catalogue() -> dict[str, list[CatalogueEntry]]:
 def load_presets() -> dict[str, Limits]:
     """The presets by name."""
     import tomllib
+
+    from agent.model.policy import Limits
 
     return {
         path.stem: msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Limits)

@@ -17,12 +17,12 @@ from agent.filter import ports
 from agent.filter.answers import Answers
 from agent.filter.asking import AskOf, Desk, Visit
 from agent.filter.control import Served, Trouble
+from agent.filter.datagrams import Address, Datagrams
 from agent.filter.forward import Forwarder
-from agent.filter.loop import BATCH, Loop
+from agent.filter.loop import Loop
 from agent.filter.page import Languages
 from agent.filter.safesearch import SafeSearch
 from agent.filter.streams import Listener, Questions
-from agent.filter.wire import LONGEST_QUERY
 from agent.model.site import SiteLane
 
 
@@ -30,11 +30,19 @@ class Lane:
     """Made once for each child; ``adopt`` gives it its rules, and again when they change."""
 
     def __init__(
-        self, loop: Loop, forwarder: Forwarder, safe: SafeSearch, languages: Languages, child: str, ask: AskOf
+        self,
+        loop: Loop,
+        room: Datagrams,
+        forwarder: Forwarder,
+        safe: SafeSearch,
+        languages: Languages,
+        child: str,
+        ask: AskOf,
     ) -> None:
         self.child = child
         self.answers = Answers(loop, forwarder, safe, child)
         self._loop = loop
+        self._room = room
         self._desk = Desk(loop, languages, self.answers.ruling, self.answers.refused, ask)
         self._dns: ports.Sockets | None = None
         self._pages: ports.Sockets | None = None
@@ -97,22 +105,25 @@ class Lane:
         return taken
 
     def _datagrams(self, at: socket.socket) -> None:
-        """Answer what has come, ``BATCH`` at most: then it is the next child's turn."""
-        answers, hot, now = self.answers, self.answers.hot, self._loop.now
-        for _ in range(BATCH):
-            try:
-                data, asker = at.recvfrom(LONGEST_QUERY + 1)
-            except OSError:  # BlockingIOError: all answered; else the word of an answer that found nobody
-                return
+        """Answer what has come, as much as has room at once: then it is the next child's turn."""
+        room, answers, hot, now = self._room, self.answers, self.answers.hot, self._loop.now
+        answered: list[int] = []
+        replies: list[bytes] = []
+        for one, data in enumerate(room.receive(at)):
             known = hot.get(data[2:])
             if known is not None and known[0] > now:
                 reply: bytes | None = data[:2] + known[1]
                 if known[2] is not None:
                     known[2].times += 1
             else:
-                reply = answers.quick(data) or answers.answer(data, partial(_send_to, at, asker), datagram=True)
+                reply = answers.quick(data) or answers.answer(
+                    data, partial(_send_to, at, room.asker(one)), datagram=True
+                )
             if reply is not None:
-                _send_to(at, asker, reply)
+                answered.append(one)
+                replies.append(reply)
+        if replies:
+            room.send(answered, replies)
 
     def _questions(self, end: socket.socket) -> Questions:
         return Questions(self._loop, end, partial(self.answers.answer, datagram=False))
@@ -133,7 +144,7 @@ class Lane:
         self._dns = self._pages = None
 
 
-def _send_to(at: socket.socket, asker: tuple[object, ...], reply: bytes) -> None:
+def _send_to(at: socket.socket, asker: Address, reply: bytes) -> None:
     try:
         at.sendto(reply, asker)
     except OSError:

@@ -18,7 +18,7 @@ if sys.platform != "linux":  # also tells the type checker, which then skips the
 
 from agent.core.sites import NO_NAMES, Names
 from agent.errors import FairtimeError, PolicyError
-from agent.filter import line, ports, safesearch, sandbox
+from agent.filter import line, memory, ports, safesearch, sandbox
 from agent.filter.control import (
     Answered,
     Ask,
@@ -33,11 +33,13 @@ from agent.filter.control import (
     Troubles,
     Used,
 )
+from agent.filter.datagrams import Datagrams
 from agent.filter.forward import Forwarder
 from agent.filter.lane import Lane
 from agent.filter.lists.book import Book
-from agent.filter.loop import Loop
+from agent.filter.loop import BATCH, Loop
 from agent.filter.page import Languages, Outcome
+from agent.filter.wire import OUR_SIZE
 from agent.model.site import SiteLane, SiteUse, WatchedUse
 from agent.resources import folder
 
@@ -58,6 +60,7 @@ def main(words: list[str]) -> int:
     gc.freeze()
     # Nothing here refers in circles on the way of a packet; what little does is looked for once a minute.
     gc.disable()
+    memory.give_back()
     resolver.run()
     return 0
 
@@ -67,6 +70,7 @@ class Resolver:
 
     def __init__(self, to_service: line.Line, safe: safesearch.SafeSearch, languages: Languages) -> None:
         self.loop = Loop()
+        self._room = Datagrams(BATCH, OUR_SIZE)
         self._line = to_service
         self._safe = safe
         self._languages = languages
@@ -153,7 +157,7 @@ class Resolver:
             child = lane.plan.child
             if child not in self._lanes:
                 self._lanes[child] = Lane(
-                    self.loop, self._forwarder, self._safe, self._languages, child, self._asker(child)
+                    self.loop, self._room, self._forwarder, self._safe, self._languages, child, self._asker(child)
                 )
             self._lanes[child].adopt(lane, self._names, six=self._six)
         self._say(Serving(lanes=tuple(lane.served for lane in self._lanes.values()), ipv6=self._six))
@@ -178,6 +182,7 @@ class Resolver:
         for lane in self._wanted:
             self._lanes[lane.plan.child].adopt(lane, self._names, six=self._six)
         self._tell()
+        memory.give_back()
 
     def _tell(self) -> None:
         """What is wrong, when that has changed."""

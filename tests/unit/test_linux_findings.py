@@ -12,7 +12,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("reads Linux's files", allow_module_level=True)
 
-from agent.platforms.base import Finding
+from agent.platforms.base import Ability, Capability, Finding
 from agent.platforms.linux import accounts, findings, openplaces, sudoers, unitstate, waysin
 from agent.platforms.linux.accounts import Person
 
@@ -403,3 +403,11 @@ def test_the_gravest_come_first_and_there_are_not_too_many(pc: Path, groups: dic
 def test_a_sudoers_file_without_end_is_cut(pc: Path) -> None:
     write(pc, "etc/sudoers", "# x\n" * 500_000)
     assert sudoers.grants(pc) == []
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_without_the_kernels_events_it_says_what_may_run_until_the_next_look(gate: bool) -> None:
+    missing = Ability(Capability.START_EVENTS, False, "The kernel tells none.")
+    (found,) = findings.of_abilities([missing, Ability(Capability.EXEC_GATE, gate)])
+    assert ("a blocked program may run that long" in found.advice) is not gate
+    assert ("all else that is blocked does not start" in found.advice) is gate

@@ -42,7 +42,11 @@ GROUPS: Mapping[str, tuple[str, str]] = {
 _NOTED = (Capability.INPUT_EVIDENCE, Capability.LOGIN)
 _MOST = 100
 _MOST_NAMED = 10
-_FALLBACK_ADVICE = "Until then Fairtime looks once a second; a blocked program may run that long."
+_LOOKS = "Until then Fairtime looks once a second; a blocked program may run that long."
+_LOOKS_BEHIND_THE_GATE = (
+    "Until then Fairtime looks once a second at what the gate cannot see (what an interpreter is told to run, programs from "
+    "memory); all else that is blocked does not start."
+)
 
 
 def findings(
@@ -174,9 +178,11 @@ def of_abilities(abilities: Collection[Ability]) -> Iterator[Finding]:
         Capability.LOCK: ("no-lock", "Screens cannot be locked"),
         Capability.INPUT_EVIDENCE: ("no-input-evidence", "Use cannot be told from an idle screen by input"),
     }
+    gate = any(ability.present and ability.capability is Capability.EXEC_GATE for ability in abilities)
+    looks = _LOOKS_BEHIND_THE_GATE if gate else _LOOKS
     for ability in abilities:
         if not ability.present and ability.capability in titles:
             id_, title = titles[ability.capability]
             severity = "note" if ability.capability in _NOTED else "weak"
-            extra = f" {_FALLBACK_ADVICE}" if ability.capability is Capability.START_EVENTS else ""
+            extra = f" {looks}" if ability.capability is Capability.START_EVENTS else ""
             yield Finding(id_, severity, title, f"{ability.why}{extra}")

@@ -34,8 +34,10 @@ ASKS, ASKS_IN = 6, 60.0
 WAITING = 4
 """Questions of one child that wait for the service."""
 
+KEPT = 60.0
+"""Seconds that Chromium keeps an address (host_resolver_manager.cc, kCacheEntryTTL): one for http, another for https."""
 AGAIN = "3"
-"""Seconds after which a browser that comes here for what is open loads the page again: Chromium keeps an address for a minute."""
+"""Seconds after which a browser that comes here for what is open loads the page again."""
 
 _REASONS = {
     200: "OK",
@@ -45,6 +47,7 @@ _REASONS = {
     431: "Request Header Fields Too Large",
 }
 
+_PATH = re.compile(r"/[!-~]*")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 AskOf = Callable[[str, Callable[[Outcome], None]], None]
@@ -72,6 +75,22 @@ class Desk:
         self._waiting: dict[str, int] = {}
         """Host → which question for it, so that one that came to nothing does not end the next."""
         self._asked = 0
+        self._sent: dict[str, float] = {}
+
+    def again(self, host: str, path: str) -> str:
+        """How a browser that came for an open ``host`` with the address that it had here gets there (the header Refresh).
+
+        At once over https, where it has to ask for the name once more, and nearly every site is; but once in the time that an
+        address is kept, because who comes back has found nobody there and can only wait."""
+        now = self._loop.now
+        sent = self._sent.pop(host, None)
+        if sent is not None and now - sent < KEPT:
+            self._sent[host] = sent
+            return AGAIN
+        if len(self._sent) >= TOKENS:
+            del self._sent[next(iter(self._sent))]
+        self._sent[host] = now
+        return f"0; url=https://{host}{path if _PATH.fullmatch(path) else '/'}"
 
     def token(self, host: str) -> str:
         """A new token to ask for ``host`` with."""
@@ -157,7 +176,7 @@ class Visit(Connection):
             self._say(403, {}, b"", method)  # a picture or a script of another page: nobody would see our words
             return
         ruling = self._desk.rule(host) if host else None
-        show = partial(self._show, method, fields.get("accept-language", ""), door, host)
+        show = partial(self._show, method, fields.get("accept-language", ""), door, host, target)
         if ruling is not None and ruling.action != "allow" and self._desk.refused(host):
             show("no")
         elif method == "POST" and ruling is not None and ruling.action != "allow":
@@ -169,7 +188,7 @@ class Visit(Connection):
         else:
             show(None)
 
-    def _show(self, method: str, accepted: str, door: str, host: str, outcome: Outcome | None) -> None:
+    def _show(self, method: str, accepted: str, door: str, host: str, target: str, outcome: Outcome | None) -> None:
         ruling = self._desk.rule(host) if host else None
         reader = self._desk.languages.reader(accepted)
         nonce = os.urandom(12).hex()
@@ -178,7 +197,7 @@ class Visit(Connection):
         body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome, own=door == SINK)
         fields = dict(headers(reader, nonce))
         if ruling is not None and ruling.action == "allow" and door != SINK:
-            fields["Refresh"] = AGAIN  # the browser still has the address of this page for the name
+            fields["Refresh"] = self._desk.again(host, target)
         self._say(200 if method == "POST" else 403, fields, body, method)
 
     def _refuse(self, code: int) -> None:

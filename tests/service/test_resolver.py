@@ -237,8 +237,27 @@ def test_a_name_that_leads_to_a_closed_site_is_closed_too() -> None:
         assert b"It leads to bad.example.\nAsk us." in page
         opened = r.http(get("puzzles.example"))
         assert b"is open for you" in opened
-        assert b"\r\nRefresh: 3\r\n" in opened, "the browser comes again by itself"
+        assert b"\r\nRefresh: 0; url=https://puzzles.example/\r\n" in opened, (
+            "the browser asks for another address there"
+        )
+        assert b"\r\nRefresh: 3\r\n" in r.http(get("puzzles.example")), "else it comes again by itself"
         assert b"Refresh:" not in page
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/level/1?of=3&to=%20", "/level/1?of=3&to=%20"),
+        ("//bad.example/", "//bad.example/"),
+        ("http://bad.example/", "/"),
+        ("/\x7f", "/"),
+        ("/ü", "/"),
+    ],
+)
+def test_who_comes_for_what_is_open_by_now_is_sent_to_the_same_page_over_https(target: str, path: str) -> None:
+    with resolver(lane(plan(allow=("example.org",)))) as r:
+        head = f"GET {target} HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n"
+        assert f"\r\nRefresh: 0; url=https://example.org{path}\r\n".encode() in r.http(head.encode("latin-1"))
 
 
 def test_where_a_kept_answer_leads_is_judged_by_the_rules_of_now() -> None:

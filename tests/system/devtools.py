@@ -1,6 +1,6 @@
 """Open addresses one after the other in one Chromium without a screen and say what came: run in the container with the
 system's Python, as ``devtools.py URLS [OPTION ...]``, the addresses as a list in JSON; with ``--each`` the first of them is
-opened once for each line that comes in.
+opened once for each line that comes in (``stay``: looked at once more).
 
 It is steered over its debugging pipe (``--remote-debugging-pipe``: JSON with a zero byte behind it on descriptors 3 and 4),
 so that no port is open and no library is needed.  Prints one line: a JSON object of texts by address; with ``--each`` a line
@@ -19,7 +19,7 @@ import time
 
 START, PAGE = 60.0, 12.0
 """Seconds for the browser to answer, and for a page to come."""
-EACH = "--each"
+EACH, STAY = "--each", "stay"
 TEXT = "document.title + ' ' + (document.body ? document.body.innerText : '') + ' ' + location.href"
 
 
@@ -111,8 +111,8 @@ class Pages:
         return {url: self._one(url) for url in urls}
 
     def each(self, url: str) -> None:
-        for _ in sys.stdin:
-            print(json.dumps([time.monotonic(), self._one(url)]), flush=True)
+        for line in sys.stdin:
+            print(json.dumps([time.monotonic(), self._shown() if line.strip() == STAY else self._one(url)]), flush=True)
 
     def _one(self, url: str) -> str:
         """What is on the page, after the word for a navigation that failed."""
@@ -128,10 +128,13 @@ class Pages:
             if event is None:
                 break
             self._line.events.append(event)
+        return f"{failed} {self._shown()}"
+
+    def _shown(self) -> str:
         shown = self._call("Runtime.evaluate", expression=TEXT, returnByValue=True)
         result = shown["result"]
         assert isinstance(result, dict)
-        return f"{failed} {result.get('value', '')}"
+        return str(result.get("value", ""))
 
     def _call(self, method: str, **words: object) -> dict[str, object]:
         return self._line.call(method, session=self._session, **words)

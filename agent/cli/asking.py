@@ -27,7 +27,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     shared.as_json(one)
     one.set_defaults(run=_status)
     one = sub.add_parser("why", help="what would be decided about a program or site, and by which rule")
-    one.add_argument("subject", metavar="PROGRAM|SITE")
+    one.add_argument("subject", metavar="PROGRAM|SITE", help="a program (its file, or its name) or the host of a site")
     shared.child(one)
     one.set_defaults(run=_why)
     one = sub.add_parser("agreement", help="the policy in plain language")

@@ -125,11 +125,11 @@ def test_its_own_account_cannot_let_it_go_on(pc: Box, session: Session, game: Ga
     time.sleep(1)
     assert not game.ran
     assert "fairtime-held" in pc.read(f"/proc/{pid}/cgroup")
-    session.run("gdb --version").check()  # else the last of these shows nothing
+    session.run("strace -V").check()  # else the last of these shows nothing
     for attack in (
         f"echo 0 > /sys/fs/cgroup/user.slice/user-$(id -u).slice/fairtime-held-{pid}-*/cgroup.freeze",
         f"echo {pid} > /sys/fs/cgroup/user.slice/user-$(id -u).slice/session-{session.id}.scope/cgroup.procs",
-        f"gdb -p {pid} -batch -ex 'call (int)system(\"touch {game.flag}\")'",
+        f"strace -f -o /dev/null -p {pid}",  # holds on to it until it is ended
     ):
         assert not session.run(attack, timeout=5).ok, attack
     assert not game.ran

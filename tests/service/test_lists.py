@@ -311,10 +311,13 @@ async def test_publishers_are_known_by_one_key_each(kept: Lists, tmp_path: Path)
 NOBODY = 65534
 
 
-@pytest.mark.root
-@pytest.mark.skipif(
+numbered = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows has no numbers of accounts, and a job there keeps its own account"
 )
+
+
+@pytest.mark.root
+@numbered
 @pytest.mark.skipif(ME != 0, reason="needs root, to read for somebody else")
 async def test_a_list_is_read_with_the_rights_of_whoever_handed_it_in(kept: Lists, tmp_path: Path) -> None:
     place = Path("/tmp") / f"fairtime-lists-{os.getpid()}"
@@ -337,6 +340,7 @@ async def test_a_list_is_read_with_the_rights_of_whoever_handed_it_in(kept: List
         place.rmdir()
 
 
+@numbered
 async def test_nobody_reads_for_an_account_that_is_not_there() -> None:
     with pytest.raises(FairtimeError, match="no account with number"):
         await jobs.run("list", b"{}", uid=3_999_999_999)

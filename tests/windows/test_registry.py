@@ -19,7 +19,7 @@ import psutil
 
 from agent.errors import HostError
 from agent.model.site import HostRule, SiteLane, SitePlan
-from agent.platforms.windows import nrpt, powershell, profiles
+from agent.platforms.windows import nrpt, powershell, privileges, profiles
 from agent.platforms.windows.browserrules import POLICIES, rules
 from agent.platforms.windows.browsers import Audience, Browsers
 from agent.platforms.windows.hive import replace, same
@@ -220,7 +220,7 @@ def test_the_hive_of_an_account_that_is_not_logged_in_is_opened_and_closed(
     profile = tmp_path / "mia"
     profile.mkdir()
     saved = profile / "NTUSER.DAT"
-    profiles._enable("SeBackupPrivilege")
+    privileges.enable("SeBackupPrivilege")
     with winreg.OpenKey(winreg.HKEY_USERS, SID) as key:
         winreg.SaveKey(key, str(saved))
     users.remove(SID)

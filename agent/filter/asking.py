@@ -36,8 +36,9 @@ WAITING = 4
 
 KEPT = 60.0
 """Seconds that Chromium keeps an address (host_resolver_manager.cc, kCacheEntryTTL): one for http, another for https."""
-AGAIN = "3"
-"""Seconds after which a browser that comes here for what is open loads the page again."""
+WAIT, SOON = "3", "1"
+"""Seconds after which a browser that comes here for what is open loads the page again: Chromium, and those that keep no address
+for long."""
 
 _REASONS = {
     200: "OK",
@@ -77,16 +78,18 @@ class Desk:
         self._asked = 0
         self._sent: dict[str, float] = {}
 
-    def again(self, host: str, path: str) -> str:
-        """How a browser that came for an open ``host`` with the address that it had here gets there (the header Refresh).
+    def again(self, host: str, path: str, browser: str) -> str:
+        """How a ``browser`` that came for an open ``host`` with the address that it had here gets there (the header Refresh).
 
-        At once over https, where it has to ask for the name once more, and nearly every site is; but once in the time that an
-        address is kept, because who comes back has found nobody there and can only wait."""
+        Chromium at once over https, where it has to ask for the name once more, and nearly every site is; but once in the time
+        that it keeps an address, because if it comes back it has found nobody there and can only wait."""
+        if "Chrome/" not in browser:
+            return SOON
         now = self._loop.now
         sent = self._sent.pop(host, None)
         if sent is not None and now - sent < KEPT:
             self._sent[host] = sent
-            return AGAIN
+            return WAIT
         if len(self._sent) >= TOKENS:
             del self._sent[next(iter(self._sent))]
         self._sent[host] = now
@@ -176,7 +179,7 @@ class Visit(Connection):
             self._say(403, {}, b"", method)  # a picture or a script of another page: nobody would see our words
             return
         ruling = self._desk.rule(host) if host else None
-        show = partial(self._show, method, fields.get("accept-language", ""), door, host, target)
+        show = partial(self._show, method, fields, door, host, target)
         if ruling is not None and ruling.action != "allow" and self._desk.refused(host):
             show("no")
         elif method == "POST" and ruling is not None and ruling.action != "allow":
@@ -188,16 +191,18 @@ class Visit(Connection):
         else:
             show(None)
 
-    def _show(self, method: str, accepted: str, door: str, host: str, target: str, outcome: Outcome | None) -> None:
+    def _show(
+        self, method: str, asked: Mapping[str, str], door: str, host: str, target: str, outcome: Outcome | None
+    ) -> None:
         ruling = self._desk.rule(host) if host else None
-        reader = self._desk.languages.reader(accepted)
+        reader = self._desk.languages.reader(asked.get("accept-language", ""))
         nonce = os.urandom(12).hex()
         asks = ruling is not None and ruling.action != "allow" and outcome != "no"
         token = self._desk.token(host) if asks else ""
         body = page(reader, host, ruling, token=token, nonce=nonce, outcome=outcome, own=door == SINK)
         fields = dict(headers(reader, nonce))
         if ruling is not None and ruling.action == "allow" and door != SINK:
-            fields["Refresh"] = self._desk.again(host, target)
+            fields["Refresh"] = self._desk.again(host, target, asked.get("user-agent", ""))
         self._say(200 if method == "POST" else 403, fields, body, method)
 
     def _refuse(self, code: int) -> None:

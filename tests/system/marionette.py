@@ -1,7 +1,7 @@
 """Type addresses into a Firefox without a screen and say what came: run in the container with the system's Python.
 
 ``marionette.py URL ...`` prints a JSON object of what came by address.  With ``--each`` the first is opened once for each line that
-comes in, and a line says what came: ``[seconds of the monotonic clock when it began, what]``.
+comes in (``stay``: looked at once more), and a line says what came: ``[seconds of the monotonic clock when it began, what]``.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-EACH = "--each"
+EACH, STAY = "--each", "stay"
 
 
 def main(words: list[str]) -> None:
@@ -37,8 +37,9 @@ def main(words: list[str]) -> None:
         call("WebDriver:NewSession", {})
         call("WebDriver:SetTimeouts", {"pageLoad": 8000})
         if EACH in words:
-            for _ in sys.stdin:
-                print(json.dumps([time.monotonic(), _what(call, urls[0])]), flush=True)
+            for typed in sys.stdin:
+                what = _shown(call, "") if typed.strip() == STAY else _what(call, urls[0])
+                print(json.dumps([time.monotonic(), what]), flush=True)
         else:
             print(json.dumps({url: _what(call, url) for url in urls}))
     finally:
@@ -62,6 +63,10 @@ def _what(call: _Caller, url: str) -> str:
     said = json.dumps(call("WebDriver:Navigate", {"url": url}))
     if "blockedByPolicy" in said:
         return "blocked"
+    return _shown(call, said)
+
+
+def _shown(call: _Caller, said: str) -> str:
     page = json.dumps(call("WebDriver:GetPageSource", {}))
     return "reached" if "REACHED" in page else "page" if "Fairtime" in page else f"else: {said[:300]}"
 

@@ -24,7 +24,8 @@ _LOCKED = {
     "network.dns.forceResolve": "",
     "network.dns.localDomains": "",
     "network.trr.mode": 5,
-    # Firefox keeps an address for a minute and uses it for one more while it asks again; the resolver beside it is quick.
+    # Firefox keeps an address for a minute and uses it for one more while it asks again; the resolver beside it is quick.  With
+    # this it asks after a second; that one older than that is used once more cannot be taken away (nsHostRecord::SetExpiration).
     "network.dnsCacheExpiration": 1,
     "network.dnsCacheExpirationGracePeriod": 0,
 }

@@ -27,21 +27,29 @@ def places() -> tuple[Path, Path]:
 
 def make(program: Path, words: str, icon: Path) -> None:
     """Write both; as administrator.  ``OSError`` when they cannot be written."""
-    for path in places():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with winerrors.told():
-            link: Any = pythoncom.CoCreateInstance(
-                shell.CLSID_ShellLink, None, pythoncom.CLSCTX_INPROC_SERVER, shell.IID_IShellLink
-            )
-            link.SetPath(str(program))
-            link.SetArguments(words)
-            link.SetWorkingDirectory(str(program.parent))
-            link.SetDescription("Fairtime: time left, and asking for more")
-            link.SetIconLocation(str(icon), 0)
-            store: Any = link.QueryInterface(propsys.IID_IPropertyStore)
-            store.SetValue(pscon.PKEY_AppUserModel_ID, propsys.PROPVARIANTType(APP_ID))
-            store.Commit()
-            link.QueryInterface(pythoncom.IID_IPersistFile).Save(str(path), 0)
+    pythoncom.CoInitialize()  # counted for each thread; Python did so only for the one that loaded pythoncom
+    try:
+        for path in places():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with winerrors.told():
+                _write(path, program, words, icon)
+    finally:
+        pythoncom.CoUninitialize()
+
+
+def _write(path: Path, program: Path, words: str, icon: Path) -> None:
+    link: Any = pythoncom.CoCreateInstance(
+        shell.CLSID_ShellLink, None, pythoncom.CLSCTX_INPROC_SERVER, shell.IID_IShellLink
+    )
+    link.SetPath(str(program))
+    link.SetArguments(words)
+    link.SetWorkingDirectory(str(program.parent))
+    link.SetDescription("Fairtime: time left, and asking for more")
+    link.SetIconLocation(str(icon), 0)
+    store: Any = link.QueryInterface(propsys.IID_IPropertyStore)
+    store.SetValue(pscon.PKEY_AppUserModel_ID, propsys.PROPVARIANTType(APP_ID))
+    store.Commit()
+    link.QueryInterface(pythoncom.IID_IPersistFile).Save(str(path), 0)
 
 
 def forget() -> None:

@@ -109,6 +109,7 @@ class Datagrams:
         self._answers_at = _address(self._answers)
         self._fd = -1
         self._family = -1
+        self._form = _FOUR
         for one in range(most):
             self._from.names[one] = self._name_at[one]
             self._from.bases[one] = _address(self._came) + one * self._step
@@ -118,9 +119,10 @@ class Datagrams:
         """What has come; nothing also for the word of an answer that found nobody."""
         if at.family != self._family:
             self._family = at.family
+            self._form = _SIX if at.family == socket.AF_INET6 else _FOUR
             # Said again only here: for one family the kernel always writes back what it was told.
-            for one in range(self._most):
-                self._from.name_sizes[one] = self._to.name_sizes[one] = self._form.size
+            for side in (self._from, self._to):
+                side.name_sizes[:] = array("I", [self._form.size]) * self._most
         self._fd = at.fileno()
         count = max(0, int(_receive(self._fd, self._from.at, self._most, _DONTWAIT, None)))
         view, starts = self._view, range(0, count * self._step, self._step)
@@ -160,7 +162,3 @@ class Datagrams:
         while done < count:
             sent = _send(self._fd, side.at + done * ctypes.sizeof(_Message), count - done, _DONTWAIT)
             done += max(1, int(sent))
-
-    @property
-    def _form(self) -> struct.Struct:
-        return _SIX if self._family == socket.AF_INET6 else _FOUR

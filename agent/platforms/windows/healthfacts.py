@@ -12,12 +12,13 @@ import sys
 if sys.platform != "win32":  # also tells the type checker, which then skips the rest elsewhere
     raise ImportError("agent.platforms.windows.healthfacts is for Windows")
 
-import pythoncom
 import pywintypes
 import win32com.client
 import win32net
 import win32netcon
 import win32security
+
+from agent.platforms.windows import com
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +35,15 @@ _ALL = (
 def encrypted() -> bool | None:
     """Whether the system's drive is protected (Win32_EncryptableVolume; only administrators are told)."""
     drive = os.environ.get("SYSTEMDRIVE", "C:")
-    pythoncom.CoInitialize()
-    try:
-        volumes = win32com.client.GetObject(_VOLUMES)
-        query = f"SELECT ProtectionStatus FROM Win32_EncryptableVolume WHERE DriveLetter = '{drive}'"
-        for volume in volumes.ExecQuery(query):
-            status = int(volume.ProtectionStatus)
-            return None if status == 2 else status == 1  # 2: locked, so it cannot be told
-    except (pywintypes.com_error, AttributeError) as error:
-        log.info("encryption of %s cannot be told: %s", drive, error)
-    finally:
-        pythoncom.CoUninitialize()
+    with com.begun():
+        try:
+            volumes = win32com.client.GetObject(_VOLUMES)
+            query = f"SELECT ProtectionStatus FROM Win32_EncryptableVolume WHERE DriveLetter = '{drive}'"
+            for volume in volumes.ExecQuery(query):
+                status = int(volume.ProtectionStatus)
+                return None if status == 2 else status == 1  # 2: locked, so it cannot be told
+        except (pywintypes.com_error, AttributeError) as error:
+            log.info("encryption of %s cannot be told: %s", drive, error)
     return None
 
 

@@ -13,7 +13,7 @@ import pythoncom
 from win32com.propsys import propsys, pscon
 from win32com.shell import shell, shellcon
 
-from agent.platforms.windows import winerrors
+from agent.platforms.windows import com, winerrors
 from agent.platforms.windows.appid import APP_ID
 from agent.platforms.windows.paths import known
 
@@ -27,14 +27,10 @@ def places() -> tuple[Path, Path]:
 
 def make(program: Path, words: str, icon: Path) -> None:
     """Write both; as administrator.  ``OSError`` when they cannot be written."""
-    pythoncom.CoInitialize()  # counted for each thread; Python did so only for the one that loaded pythoncom
-    try:
-        for path in places():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with winerrors.told():
-                _write(path, program, words, icon)
-    finally:
-        pythoncom.CoUninitialize()
+    for path in places():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with winerrors.told(), com.begun():
+            _write(path, program, words, icon)
 
 
 def _write(path: Path, program: Path, words: str, icon: Path) -> None:
